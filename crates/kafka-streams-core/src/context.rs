@@ -1,0 +1,246 @@
+//! What the nodes of a task share: handed down the call stack as `&mut`, so that there is no lock on a record's path.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use crate::handler::{ErrorContext, Handlers, Response};
+use crate::{
+    Children, Failure, FailureKind, Headers, NodeId, Output, Punctuation, PunctuationType, Record, Step, TaskId,
+    Timers, Timestamp,
+};
+
+/// Where the record in hand came from, and its time: what a cached update keeps until it is flushed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordContext {
+    /// The input topic; `None` in a punctuation.
+    pub topic: Option<Arc<str>>,
+    /// The input partition; -1 in a punctuation.
+    pub partition: i32,
+    /// The input offset; -1 in a punctuation.
+    pub offset: i64,
+    /// Timestamp in milliseconds of the record in hand.
+    pub timestamp: Timestamp,
+    /// Headers of the record in hand.
+    pub headers: Headers,
+}
+
+impl RecordContext {
+    /// The context of a punctuation or of a start: no record.
+    pub fn none(timestamp: Timestamp) -> Self {
+        RecordContext { topic: None, partition: -1, offset: -1, timestamp, headers: Headers::new() }
+    }
+}
+
+/// Topic, partition and offset of the input record (`RecordMetadata` of the JVM).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordMetadata {
+    /// The input topic.
+    pub topic: Arc<str>,
+    /// The input partition.
+    pub partition: i32,
+    /// The input offset.
+    pub offset: i64,
+}
+
+/// Counts of a task that only grow; read by the runtime between records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TaskCounters {
+    /// Input records processed.
+    pub processed: u64,
+    /// Records dropped: null keys, late records, records that a handler skipped.
+    pub dropped: u64,
+    /// Punctuations run.
+    pub punctuated: u64,
+}
+
+/// The state that a task's nodes share.
+#[derive(Debug)]
+pub struct TaskContext {
+    task: TaskId,
+    application_id: Arc<str>,
+    handlers: Handlers,
+    /// The record in hand.
+    pub record: RecordContext,
+    /// The highest timestamp of the records that this task has processed; -1 before the first.
+    pub stream_time: Timestamp,
+    /// The wall-clock time of this step, in milliseconds since the epoch.
+    pub wall_clock: Timestamp,
+    /// What was sent and not yet handed to the producer.
+    pub output: Output,
+    /// The scheduled punctuations.
+    pub timers: Timers,
+    /// Whether a processor asked for a commit.
+    pub commit_requested: bool,
+    /// What the task counts.
+    pub counters: TaskCounters,
+}
+
+impl TaskContext {
+    /// The context of a task that has not started.
+    pub fn new(task: TaskId, application_id: Arc<str>, handlers: Handlers) -> Self {
+        TaskContext {
+            task,
+            application_id,
+            handlers,
+            record: RecordContext::none(-1),
+            stream_time: -1,
+            wall_clock: -1,
+            output: Output::default(),
+            timers: Timers::default(),
+            commit_requested: false,
+            counters: TaskCounters::default(),
+        }
+    }
+
+    /// The task that this is the context of.
+    pub fn task_id(&self) -> TaskId {
+        self.task
+    }
+
+    /// The application's id.
+    pub fn application_id(&self) -> &Arc<str> {
+        &self.application_id
+    }
+
+    /// The user's handlers.
+    pub fn handlers(&self) -> &Handlers {
+        &self.handlers
+    }
+
+    /// Runs `f` with another record in hand, and puts the present one back.
+    pub fn with_record<R>(&mut self, record: RecordContext, f: impl FnOnce(&mut Self) -> R) -> R {
+        let present = std::mem::replace(&mut self.record, record);
+        let result = f(self);
+        self.record = present;
+        result
+    }
+
+    /// Counts a record as dropped; the first of a kind is worth a log line, all of them would be a flood.
+    #[cold]
+    pub fn drop_record(&mut self, node: &str, reason: &'static str) {
+        self.counters.dropped += 1;
+        if self.counters.dropped.is_power_of_two() {
+            let context = self.error_context(None);
+            tracing::warn!(node, reason, dropped = self.counters.dropped, %context, "record dropped");
+        }
+    }
+
+    /// The coordinates of the record in hand, for handlers and log lines.
+    pub fn error_context(&self, node: Option<&Arc<str>>) -> ErrorContext {
+        ErrorContext {
+            task: self.task,
+            node: node.cloned(),
+            topic: self.record.topic.clone(),
+            partition: self.record.partition,
+            offset: self.record.offset,
+            timestamp: self.record.timestamp,
+        }
+    }
+
+    /// Asks the user's handler about a failure of `node`: `Ok` if the record is to be skipped.
+    ///
+    /// # Errors
+    /// The failure itself, settled, if it stands.
+    #[cold]
+    pub fn on_failure(&mut self, node: &Arc<str>, failure: Failure) -> Step {
+        if failure.is_settled() {
+            return Err(failure);
+        }
+        let failure = failure.at_node(node);
+        let context = self.error_context(failure.node());
+        let response = match failure.kind() {
+            FailureKind::Processing(error) => self.handlers.processing.clone().handle(&context, &**error),
+            FailureKind::Serialization { topic, error, .. } => {
+                self.handlers.production.clone().handle(&context, topic, error)
+            }
+            _ => Response::Fail,
+        };
+        match response {
+            Response::Continue => {
+                self.counters.dropped += 1;
+                Ok(())
+            }
+            Response::Fail => Err(failure.settled()),
+        }
+    }
+}
+
+/// What a processor sees of its task, and its way to the nodes below it.
+///
+/// Dereferences to [`TaskContext`], which the stores take: `self.counts.put(cx, &key, Some(&value))?`.
+#[derive(Debug)]
+pub struct Context<'a, K, V> {
+    task: &'a mut TaskContext,
+    node: NodeId,
+    children: &'a Children<K, V>,
+}
+
+impl<'a, K: Clone + 'static, V: Clone + 'static> Context<'a, K, V> {
+    /// The context of `node` for one call.
+    pub fn new(task: &'a mut TaskContext, node: NodeId, children: &'a Children<K, V>) -> Self {
+        Context { task, node, children }
+    }
+
+    /// Sends a record to all nodes below; returns when they are done with it.
+    ///
+    /// # Errors
+    /// What a node below failed with, unless a handler chose to skip it. Pass it on with `?`.
+    pub fn forward(&mut self, record: Record<K, V>) -> Step {
+        self.children.forward(self.task, record)
+    }
+
+    /// Sends a record to the node named `child` only.
+    ///
+    /// # Errors
+    /// As [`forward`](Context::forward), or there is no such node below this one.
+    pub fn forward_to(&mut self, child: &str, record: Record<K, V>) -> Step {
+        self.children.forward_to(self.task, child, record)
+    }
+
+    /// Calls [`Processor::punctuate`](crate::Processor::punctuate) every `interval`, at least a millisecond, until
+    /// cancelled.
+    pub fn schedule(&mut self, interval: std::time::Duration, kind: PunctuationType) -> Punctuation {
+        let interval_ms = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX);
+        self.task.timers.schedule(self.node, kind, interval_ms, self.task.wall_clock)
+    }
+
+    /// Ends a punctuation.
+    pub fn cancel(&mut self, punctuation: Punctuation) {
+        self.task.timers.cancel(punctuation);
+    }
+
+    /// Asks for a commit as soon as the record in hand is processed; returns at once.
+    pub fn commit(&mut self) {
+        self.task.commit_requested = true;
+    }
+
+    /// Where the record in hand came from; `None` in a punctuation.
+    pub fn record_metadata(&self) -> Option<RecordMetadata> {
+        let topic = self.task.record.topic.clone()?;
+        Some(RecordMetadata { topic, partition: self.task.record.partition, offset: self.task.record.offset })
+    }
+
+    /// The highest timestamp that the task has seen, in milliseconds; -1 before the first record.
+    pub fn current_stream_time_ms(&self) -> Timestamp {
+        self.task.stream_time
+    }
+
+    /// The time of the machine, in milliseconds since the epoch.
+    pub fn current_system_time_ms(&self) -> Timestamp {
+        self.task.wall_clock
+    }
+}
+
+impl<K, V> Deref for Context<'_, K, V> {
+    type Target = TaskContext;
+
+    fn deref(&self) -> &TaskContext {
+        self.task
+    }
+}
+
+impl<K, V> DerefMut for Context<'_, K, V> {
+    fn deref_mut(&mut self) -> &mut TaskContext {
+        self.task
+    }
+}

@@ -1,0 +1,44 @@
+//! The vocabulary that every crate of Kafka Streams for Rust speaks.
+//!
+//! ```text
+//!   fetched bytes ──▶ Serde ──▶ Record<K, V> ──▶ Receive ──▶ Children ──▶ … ──▶ Serde ──▶ Output
+//!                                                  │ Processor
+//!                                                  └ &mut TaskContext goes down the stack with every record
+//! ```
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`serde`] | bytes and values |
+//! | `record`, `headers` | what travels |
+//! | `node`, `processor`, `context`, `punctuation` | what it travels through |
+//! | `output`, `partitioner` | how it leaves |
+//! | `failure`, [`handler`] | what can go wrong, and who decides what follows |
+//!
+//! What is absent: this crate knows no store, no topology and no thread; it does no I/O and reads no clock.
+
+mod context;
+mod failure;
+pub mod handler;
+mod headers;
+mod node;
+mod output;
+mod partitioner;
+mod processor;
+mod punctuation;
+mod record;
+pub mod serde;
+mod task_id;
+mod timestamp_extractor;
+
+pub use context::{Context, RecordContext, RecordMetadata, TaskContext, TaskCounters};
+pub use failure::{Failure, FailureKind, Step};
+pub use headers::{Header, Headers};
+pub use node::{Children, Input, Lifecycle, NodeId, ProcessorNode, Receive};
+pub use output::{Draft, Output, OutputRecord, RouteId};
+pub use partitioner::{PartitionChoice, murmur2};
+pub use processor::Processor;
+pub use punctuation::{Punctuation, PunctuationType, Timers};
+pub use record::{Change, RawRecord, Record, Timestamp};
+pub use serde::{DefaultSerde, Serde, SerdeError, SharedSerde, read_nullable};
+pub use task_id::{ParseTaskIdError, TaskId, TopicId, TopicPartition};
+pub use timestamp_extractor::{Extracted, TimestampExtractor};

@@ -1,0 +1,77 @@
+//! What can be wrong with what was said to a builder: the user's mistakes, reported by `build()` all at once.
+
+use kafka_streams_topology::TopologyError;
+
+/// A topology that cannot be built.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// There is more than one mistake.
+    #[error("{} mistakes:{}", errors.len(), list(errors))]
+    Several {
+        /// The mistakes, in the order in which they were made.
+        errors: Vec<BuildError>,
+    },
+    /// The topology refused a node, a store or a topic.
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
+    /// Two calls of `stream` share topics, but not all of them.
+    #[error("topic {topic} is read by two streams that read different sets of topics; read it in one `stream` only")]
+    OverlappingTopics {
+        /// The topic.
+        topic: String,
+    },
+    /// Two calls of `stream` read one topic in different ways.
+    #[error("topic {topic} is read twice with different {what}; read it once and use the stream twice")]
+    ReadDifferently {
+        /// The topic.
+        topic: String,
+        /// `types` or `offset resets`.
+        what: &'static str,
+    },
+    /// Streams or tables of two builders were put together.
+    #[error("node {node} puts together streams or tables of two builders; make all of them with one builder")]
+    TwoBuilders {
+        /// The node.
+        node: String,
+    },
+    /// The windows of an aggregation cannot be.
+    #[error("windows of {size_ms} ms every {advance_ms} ms with a grace of {grace_ms} ms: {rule}")]
+    IllegalWindows {
+        /// Size in milliseconds.
+        size_ms: i64,
+        /// From one window's start to the next one's, in milliseconds.
+        advance_ms: i64,
+        /// Grace in milliseconds.
+        grace_ms: i64,
+        /// What is wrong.
+        rule: &'static str,
+    },
+    /// A window store forgets its windows while they can still change.
+    #[error(
+        "store {store} keeps windows for {retention_ms} ms, but they can change for {needed_ms} ms (size and grace); \
+         give it a longer retention"
+    )]
+    RetentionTooShort {
+        /// The store.
+        store: String,
+        /// Its retention in milliseconds.
+        retention_ms: i64,
+        /// Size and grace of its windows in milliseconds.
+        needed_ms: i64,
+    },
+}
+
+impl BuildError {
+    /// One error out of at least one; `None` out of none.
+    pub(crate) fn of(mut errors: Vec<BuildError>) -> Option<BuildError> {
+        match errors.len() {
+            0 | 1 => errors.pop(),
+            _ => Some(BuildError::Several { errors }),
+        }
+    }
+}
+
+fn list(errors: &[BuildError]) -> String {
+    errors.iter().enumerate().map(|(at, error)| format!(" ({}) {error}", at + 1)).collect()
+}

@@ -1,0 +1,3 @@
+//! Joins, one file for each pair of sides.
+
+mod stream_table;

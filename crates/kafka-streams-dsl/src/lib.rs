@@ -1,0 +1,59 @@
+//! The DSL: streams and tables, grouped, windowed and aggregated, lowered onto a topology.
+//!
+//! ```text
+//!   StreamsBuilder ──stream──▶ KStream ──group_by(_key)──▶ KGroupedStream ──windowed_by──▶ TimeWindowedKStream
+//!        │                     ▲  │ to_table                     │ count, reduce, aggregate       │
+//!        │ table     to_stream │  ▼                              ▼                                │
+//!        └──────────────────▶ KTable ◀───────────────────────────┴────────────────────────────────┘
+//!                              │ group_by ▶ KGroupedTable ▶ KTable
+//!
+//!   operators ──▶ graph (names drawn, nothing decided) ──build()──▶ lower ──▶ Topology
+//! ```
+//!
+//! | module | holds |
+//! |---|---|
+//! | `builder`, `stream`, `table`, `grouped`, `grouped_table`, `windowed` | what the user writes |
+//! | `join` | joins of them |
+//! | `option` | what can be said about an operator besides its function |
+//! | `graph`, `optimize`, `lower` | the logical graph, its rewriting, and the topology that it becomes |
+//! | `node`, `view` | what stateful nodes do with a record, and how tables are read by others |
+//!
+//! What is absent: no operator is known to the crates below; they see nodes and stores. This crate does not run anything.
+
+mod builder;
+mod change_serde;
+mod error;
+mod graph;
+mod grouped;
+mod grouped_table;
+mod into_row;
+mod join;
+mod lower;
+mod materialize;
+mod node;
+mod nullable_serde;
+mod optimize;
+mod option;
+mod prefix;
+mod stream;
+mod table;
+mod time_windowed_serde;
+mod time_windows;
+mod view;
+mod windowed;
+
+pub use builder::{StreamsBuilder, Topics};
+pub use error::BuildError;
+pub use grouped::KGroupedStream;
+pub use grouped_table::KGroupedTable;
+pub use into_row::IntoRow;
+pub use kafka_streams_naming::Naming;
+pub use kafka_streams_state::{Window, Windowed};
+pub use kafka_streams_topology::{OffsetReset, StoreRef, StoreRefs, StreamPartitioner};
+pub use optimize::Optimization;
+pub use option::{Consumed, Grouped, Joined, Materialized, Produced, Repartitioned};
+pub use stream::KStream;
+pub use table::KTable;
+pub use time_windowed_serde::TimeWindowedSerde;
+pub use time_windows::TimeWindows;
+pub use windowed::TimeWindowedKStream;

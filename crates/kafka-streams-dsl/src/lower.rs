@@ -1,0 +1,379 @@
+//! From the logical graph to the topology: the only file that creates topology nodes.
+//!
+//! ```text
+//!   logical node          topology nodes
+//!   stream                source
+//!   table                 source ─▶ table source
+//!   stateless, process    processor
+//!   repartition           filter ─▶ sink ─(topic)─▶ source
+//!   grouped table         sink ─(topic)─▶ source
+//!   to                    sink
+//! ```
+//!
+//! Each operator hands over a [`Lowering`]: a closure that knows the operator's types and is called once.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
+
+use kafka_streams_core::{
+    Children, NodeId, Processor, Receive, Record, SharedSerde, Step, TaskContext, TimestampExtractor,
+};
+use kafka_streams_state::StoreBuilder;
+use kafka_streams_topology::{
+    Draft, HashedKeyPart, SinkSpec, SourceSpec, StoreRef, StoreRefs, StreamPartitioner, TopicName, Topology,
+    TopologyError,
+};
+
+use crate::BuildError;
+use crate::graph::{Body, Graph, GraphId, RepartitionNode, TableFacts, TableId};
+use crate::optimize::{self, Optimization};
+use crate::view::{Getter, View};
+
+/// Writes one logical node.
+pub(crate) type Lowering = Box<dyn FnOnce(&mut Site<'_>) -> Result<Lowered, TopologyError> + Send>;
+
+/// Writes a repartition topic and the nodes around it, whose names may have changed since the operator was added.
+pub(crate) type RepartitionLowering =
+    Box<dyn FnOnce(&mut Site<'_>, &RepartitionNode) -> Result<Lowered, TopologyError> + Send>;
+
+/// Where a logical node is written.
+pub(crate) struct Site<'a> {
+    draft: &'a mut Draft,
+    name: &'a str,
+    parents: &'a [NodeId],
+    tables: &'a [TableFacts],
+    /// Whether a join below takes null keys.
+    null_keys_pass: bool,
+    reuse_source_topics: bool,
+}
+
+/// What became of a logical node.
+#[derive(Clone, Copy)]
+pub(crate) struct Lowered {
+    /// The node that the nodes below are attached to.
+    output: NodeId,
+    /// The source that reads the node's topic.
+    source: Option<NodeId>,
+}
+
+/// Writes the nodes of `graph` in the JVM's order: of those whose parents are written, the one with the lowest priority
+/// (`InternalStreamsBuilder.buildAndOptimizeTopology`).
+pub(crate) fn lower(mut graph: Graph, optimizations: &[Optimization]) -> Result<Topology, BuildError> {
+    optimize::merge_sources(&mut graph);
+    if let Some(error) = BuildError::of(std::mem::take(&mut graph.errors)) {
+        return Err(error);
+    }
+    if optimizations.contains(&Optimization::MergeRepartitionTopics) {
+        optimize::merge_repartition_topics(&mut graph);
+    }
+    let take_null_keys = optimize::above_joins_that_take_null_keys(&graph);
+    let mut draft = std::mem::take(&mut graph.draft);
+    let mut lowered: Vec<Option<Lowered>> = graph.nodes.iter().map(|_| None).collect();
+    let roots = graph.nodes.iter().enumerate().filter(|(_, node)| node.parents.is_empty() && !node.body.is_gone());
+    let mut writable: BTreeSet<(u32, GraphId)> = roots.map(|(at, node)| (node.priority, GraphId(at))).collect();
+    while let Some((_, id)) = writable.pop_first() {
+        let Some(node) = graph.nodes.get_mut(id.0) else { continue };
+        let body = std::mem::replace(&mut node.body, Body::Gone);
+        let parents: Vec<NodeId> = node.parents.iter().filter_map(|id| output(&lowered, *id)).collect();
+        let mut site = Site {
+            draft: &mut draft,
+            name: &node.name,
+            parents: &parents,
+            tables: &graph.tables,
+            null_keys_pass: take_null_keys.contains(&id),
+            reuse_source_topics: optimizations.contains(&Optimization::ReuseKtableSourceTopics),
+        };
+        let written = match body {
+            Body::Node(lowering) | Body::Source(_, lowering) => lowering(&mut site)?,
+            Body::Repartition(names, lowering) => lowering(&mut site, &names)?,
+            Body::Gone => continue,
+        };
+        if let Some(slot) = lowered.get_mut(id.0) {
+            *slot = Some(written);
+        }
+        for child in graph.nodes.get(id.0).map(|node| node.children.as_slice()).unwrap_or_default() {
+            let Some(node) = graph.nodes.get(child.0) else { continue };
+            if node.parents.iter().all(|parent| output(&lowered, *parent).is_some()) {
+                writable.insert((node.priority, *child));
+            }
+        }
+    }
+    for group in &graph.copartitions {
+        let source = |id: &GraphId| lowered.get(id.0).copied().flatten()?.source;
+        draft.copartition(&group.iter().filter_map(source).collect::<Vec<_>>());
+    }
+    Ok(draft.build()?)
+}
+
+fn output(lowered: &[Option<Lowered>], id: GraphId) -> Option<NodeId> {
+    lowered.get(id.0).copied().flatten().map(|lowered| lowered.output)
+}
+
+impl Lowered {
+    fn node(output: NodeId) -> Self {
+        Lowered { output, source: None }
+    }
+
+    fn source(source: NodeId) -> Self {
+        Lowered { output: source, source: Some(source) }
+    }
+}
+
+/// The store that a table may have: it is added if the table turns out to need one.
+pub(crate) struct TableStore<B: StoreBuilder> {
+    pub(crate) table: TableId,
+    /// `None` for a table that never has one.
+    pub(crate) builder: Option<B>,
+    pub(crate) slot: StoreSlot<B::Store>,
+}
+
+/// Where the reference to a table's store will be once the topology is written.
+pub(crate) type StoreSlot<S> = Arc<OnceLock<StoreRef<S>>>;
+
+/// What a node of a table is made from, in each task.
+pub(crate) struct TableParts<S, K, V> {
+    /// The node's name.
+    pub(crate) name: Arc<str>,
+    /// The nodes below.
+    pub(crate) out: Children<K, V>,
+    /// The table's store, if it has one.
+    pub(crate) store: Option<Rc<S>>,
+    /// Whether a node below needs the row before.
+    pub(crate) sends_old_values: bool,
+}
+
+impl<B: StoreBuilder> TableStore<B> {
+    fn add(self, site: &mut Site<'_>) -> Result<Option<StoreRef<B::Store>>, TopologyError> {
+        let Some(builder) = self.builder.filter(|_| self.table.facts(site.tables).materialized) else {
+            return Ok(None);
+        };
+        let store = site.draft.add_store(builder)?;
+        // A graph is written once, so the slot is empty.
+        let _ = self.slot.set(store);
+        Ok(Some(store))
+    }
+}
+
+/// A source of topics that exist without the application.
+pub(crate) fn source<K: Clone + 'static, V: Clone + 'static>(spec: SourceSpec<K, V>) -> Lowering {
+    Box::new(move |site| Ok(Lowered::source(site.draft.add_source(site.name, spec)?)))
+}
+
+/// A node without a store; `build` makes it from the nodes below it.
+pub(crate) fn stateless<K, V, K2, V2, N>(build: impl Fn(Children<K2, V2>) -> N + Send + Sync + 'static) -> Lowering
+where
+    K: Clone + 'static,
+    V: Clone + 'static,
+    K2: Clone + 'static,
+    V2: Clone + 'static,
+    N: Receive<K, V> + 'static,
+{
+    Box::new(move |site| {
+        let node = site.draft.add_processor::<(K, V), (K2, V2)>(site.name, site.parents, &[], move |wiring, id| {
+            let node = build(wiring.children(id)?);
+            wiring.install::<K, V>(id, Rc::new(node));
+            Ok(())
+        })?;
+        Ok(Lowered::node(node))
+    })
+}
+
+/// A node with nothing below it.
+pub(crate) fn terminal<K, V, N>(build: impl Fn() -> N + Send + Sync + 'static) -> Lowering
+where
+    K: Clone + 'static,
+    V: Clone + 'static,
+    N: Receive<K, V> + 'static,
+{
+    Box::new(move |site| {
+        let node = site.draft.add_processor::<(K, V), ()>(site.name, site.parents, &[], move |wiring, id| {
+            wiring.install::<K, V>(id, Rc::new(build()));
+            Ok(())
+        })?;
+        Ok(Lowered::node(node))
+    })
+}
+
+/// The user's processor, with the stores that it names.
+pub(crate) fn process<P, S>(stores: S, make: impl Fn(S::Stores) -> P + Send + Sync + 'static) -> Lowering
+where
+    P: Processor,
+    S: StoreRefs,
+{
+    Box::new(move |site| {
+        let (name, parents, indexes) = (site.name, site.parents, stores.indexes());
+        let node = site.draft.add_processor::<(P::KIn, P::VIn), (P::KOut, P::VOut)>(
+            name,
+            parents,
+            &indexes,
+            move |wiring, id| {
+                let processor = make(stores.resolve(wiring)?);
+                wiring.install_processor(id, processor)
+            },
+        )?;
+        Ok(Lowered::node(node))
+    })
+}
+
+/// A node of a table, with the table's store if it has one.
+pub(crate) fn table<K, V, K2, V2, B, N>(
+    store: TableStore<B>,
+    build: impl Fn(TableParts<B::Store, K2, V2>) -> Step<N> + Send + Sync + 'static,
+) -> Lowering
+where
+    K: Clone + 'static,
+    V: Clone + 'static,
+    K2: Clone + 'static,
+    V2: Clone + 'static,
+    B: StoreBuilder,
+    N: Receive<K, V> + 'static,
+{
+    Box::new(move |site| {
+        let (name, parents) = (site.name, site.parents);
+        let (node, _) = add_table_node(site, name, parents, store, build)?;
+        Ok(Lowered::node(node))
+    })
+}
+
+/// A table that is read from a topic: the source of this name, and the table's node below it.
+pub(crate) fn table_source<K, V, K2, V2, B, N>(
+    source_name: String,
+    spec: SourceSpec<K, V>,
+    store: TableStore<B>,
+    build: impl Fn(TableParts<B::Store, K2, V2>) -> Step<N> + Send + Sync + 'static,
+) -> Lowering
+where
+    K: Clone + 'static,
+    V: Clone + 'static,
+    K2: Clone + 'static,
+    V2: Clone + 'static,
+    B: StoreBuilder,
+    N: Receive<K, V> + 'static,
+{
+    Box::new(move |site| {
+        let topic = spec.topics.first().map(|topic| topic.name.clone());
+        let source = site.draft.add_source(&source_name, spec)?;
+        let name = site.name;
+        let (output, store) = add_table_node(site, name, &[source], store, build)?;
+        if let (Some(store), Some(topic), true) = (store, topic, site.reuse_source_topics) {
+            site.draft.use_source_as_changelog(store.index(), &topic);
+        }
+        Ok(Lowered { output, source: Some(source) })
+    })
+}
+
+#[expect(clippy::type_complexity, reason = "a pair, used twice")]
+fn add_table_node<K, V, K2, V2, B, N>(
+    site: &mut Site<'_>,
+    name: &str,
+    parents: &[NodeId],
+    store: TableStore<B>,
+    build: impl Fn(TableParts<B::Store, K2, V2>) -> Step<N> + Send + Sync + 'static,
+) -> Result<(NodeId, Option<StoreRef<B::Store>>), TopologyError>
+where
+    K: Clone + 'static,
+    V: Clone + 'static,
+    K2: Clone + 'static,
+    V2: Clone + 'static,
+    B: StoreBuilder,
+    N: Receive<K, V> + 'static,
+{
+    let sends_old_values = store.table.facts(site.tables).sends_old_values;
+    let store = store.add(site)?;
+    let indexes: Vec<_> = store.iter().map(|store| store.index()).collect();
+    let node = site.draft.add_processor::<(K, V), (K2, V2)>(name, parents, &indexes, move |wiring, id| {
+        let store = store.map(|store| wiring.store(store)).transpose()?;
+        let parts = TableParts { name: wiring.name(id), out: wiring.children(id)?, store, sends_old_values };
+        let node = build(parts)?;
+        wiring.install::<K, V>(id, Rc::new(node));
+        Ok(())
+    })?;
+    Ok((node, store))
+}
+
+/// A node that reads the rows of a table.
+pub(crate) fn reading<K, V, K2, V2, VT, N>(
+    view: View<K, VT>,
+    build: impl Fn(Arc<str>, Children<K2, V2>, Getter<K, VT>) -> N + Send + Sync + 'static,
+) -> Lowering
+where
+    K: Clone + 'static,
+    V: Clone + 'static,
+    K2: Clone + 'static,
+    V2: Clone + 'static,
+    VT: 'static,
+    N: Receive<K, V> + 'static,
+{
+    Box::new(move |site| {
+        // The table came first, so its store is there; without it the getter says so.
+        let stores: Vec<_> = view.store().into_iter().collect();
+        let node =
+            site.draft.add_processor::<(K, V), (K2, V2)>(site.name, site.parents, &stores, move |wiring, id| {
+                let node = build(wiring.name(id), wiring.children(id)?, view.open(wiring)?);
+                wiring.install::<K, V>(id, Rc::new(node));
+                Ok(())
+            })?;
+        Ok(Lowered::node(node))
+    })
+}
+
+/// A sink.
+pub(crate) fn sink<K: Clone + 'static, V: Clone + 'static>(spec: SinkSpec<K, V>) -> Lowering {
+    Box::new(move |site| Ok(Lowered::node(site.draft.add_sink(site.name, site.parents, spec)?)))
+}
+
+/// How a repartition topic is written and read.
+pub(crate) struct Repartition<K, V> {
+    pub(crate) keys: SharedSerde<K>,
+    pub(crate) values: SharedSerde<V>,
+    pub(crate) partitioner: Option<Arc<dyn StreamPartitioner<K, V>>>,
+    pub(crate) key_hash: Option<HashedKeyPart>,
+}
+
+/// A repartition topic: a filter that drops null keys (unless a join below takes them), a sink, and a source.
+pub(crate) fn repartition<K: Clone + 'static, V: Clone + 'static>(spec: Repartition<K, V>) -> RepartitionLowering {
+    Box::new(move |site, names| {
+        site.draft.add_repartition_topic(&names.topic, names.partitions)?;
+        let (nulls, keep_nulls) = (spec.keys.clone(), site.null_keys_pass);
+        let build = move |wiring: &mut kafka_streams_topology::Wiring<'_>, id| {
+            let (out, nulls) = (wiring.children(id)?, nulls.clone());
+            let node = move |cx: &mut TaskContext, record: Record<K, V>| match keep_nulls || !nulls.is_null(&record.key)
+            {
+                true => out.forward(cx, record),
+                false => Ok(()),
+            };
+            wiring.install::<K, V>(id, Rc::new(node));
+            Ok(())
+        };
+        let filter = site.draft.add_processor::<(K, V), (K, V)>(&names.filter, site.parents, &[], build)?;
+        through_topic(site, &[filter], spec, names)
+    })
+}
+
+/// A repartition topic of a table, whose changes have no null key: a sink and a source.
+pub(crate) fn table_repartition<K: Clone + 'static, V: Clone + 'static>(
+    spec: Repartition<K, V>,
+    names: RepartitionNode,
+) -> Lowering {
+    Box::new(move |site| {
+        site.draft.add_repartition_topic(&names.topic, names.partitions)?;
+        let parents = site.parents;
+        through_topic(site, parents, spec, &names)
+    })
+}
+
+fn through_topic<K: Clone + 'static, V: Clone + 'static>(
+    site: &mut Site<'_>,
+    parents: &[NodeId],
+    spec: Repartition<K, V>,
+    names: &RepartitionNode,
+) -> Result<Lowered, TopologyError> {
+    let Repartition { keys, values, partitioner, key_hash } = spec;
+    let topic = TopicName::internal(names.topic.as_str());
+    let mut source = SourceSpec::new([topic.clone()], keys.clone(), values.clone());
+    // The application wrote the records itself, so their timestamps are good, whatever its default extractor is.
+    source.timestamp_extractor = Some(TimestampExtractor::FailOnInvalidTimestamp);
+    site.draft.add_sink(&names.sink, parents, SinkSpec { topic, keys, values, partitioner, key_hash })?;
+    Ok(Lowered::source(site.draft.add_source(&names.source, source)?))
+}

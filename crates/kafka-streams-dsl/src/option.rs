@@ -1,0 +1,19 @@
+//! What can be said about an operator besides its function: serdes, names, stores.
+//!
+//! An option is made by `named`, by `with` (serdes) or by `default`, and refined by `with_…`. Those that name no serde
+//! need types that have one ([`DefaultSerde`](kafka_streams_core::DefaultSerde)): a missing serde does not compile.
+
+mod consumed;
+mod grouped;
+mod joined;
+mod materialized;
+mod produced;
+mod repartitioned;
+mod serdes;
+
+pub use consumed::Consumed;
+pub use grouped::Grouped;
+pub use joined::Joined;
+pub use materialized::Materialized;
+pub use produced::Produced;
+pub use repartitioned::Repartitioned;

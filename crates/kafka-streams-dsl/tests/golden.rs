@@ -1,0 +1,157 @@
+//! Names and wiring are those of Kafka Streams 4.3 on the JVM: the texts in `golden/` were printed there by
+//! `Topology.describe()`, for the topologies that are written here with the same operators.
+
+use std::time::Duration;
+
+use kafka_streams_core::serde::{I64Serde, StringSerde};
+use kafka_streams_dsl::{
+    Consumed, Grouped, KStream, KTable, Materialized, Naming, Optimization, Produced, Repartitioned, StreamsBuilder,
+    TimeWindows,
+};
+
+/// Builds with the JVM's numbers and compares the text. `UPDATE` is not offered: the texts are the JVM's.
+fn check(name: &str, optimizations: &[Optimization], declare: impl FnOnce(&StreamsBuilder)) {
+    let builder = StreamsBuilder::with_naming(Naming::Jvm);
+    declare(&builder);
+    let text = builder.build_optimized(optimizations).unwrap().describe();
+    let path = format!("{}/tests/golden/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+    let golden = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(text, golden, "{name}");
+}
+
+fn strings(builder: &StreamsBuilder, topic: &str) -> KStream<String, String> {
+    builder.stream(topic)
+}
+
+fn unnamed<V: kafka_streams_core::DefaultSerde>() -> Materialized<String, V> {
+    Materialized::default()
+}
+
+#[test]
+fn count_has_a_generated_store() {
+    check("count", &[], |builder| {
+        strings(builder, "in").group_by_key(Grouped::default()).count(unnamed());
+    });
+}
+
+#[test]
+fn a_group_by_goes_through_a_topic_named_after_the_store() {
+    check("group-by-count", &[], |builder| {
+        let words = strings(builder, "in");
+        words.group_by(|_, v| v.clone(), Grouped::default()).count(unnamed()).to_stream().to("out");
+    });
+}
+
+#[test]
+fn names_that_are_given_are_used() {
+    check("group-by-count-named", &[], |builder| {
+        strings(builder, "in")
+            .group_by(|_, v| v.clone(), Grouped::named("grp"))
+            .count_named("cnt", Materialized::named("store"))
+            .to_stream_named("ts")
+            .to_with("out", Produced::named("snk"));
+    });
+}
+
+#[test]
+fn count_with_an_unnamed_store_draws_one_number_more() {
+    check("count-materialized-without-name", &[], |builder| {
+        let grouped = strings(builder, "in").group_by_key(Grouped::default());
+        grouped.count(Materialized::with(StringSerde, I64Serde));
+    });
+}
+
+#[test]
+fn a_reduction_after_a_new_key_is_repartitioned() {
+    check("reduce-after-select-key", &[], |builder| {
+        let keyed = strings(builder, "in").select_key(|_, v| v.clone());
+        keyed.group_by_key(Grouped::default()).reduce(|a, b| a + &b, unnamed());
+    });
+}
+
+#[test]
+fn a_windowed_aggregation_is_named_as_one_without_windows() {
+    check("windowed-aggregate", &[], |builder| {
+        let keyed = strings(builder, "in").select_key(|_, v| v.clone());
+        keyed
+            .group_by_key(Grouped::default())
+            .windowed_by(TimeWindows::of_size_with_no_grace(Duration::from_secs(1)))
+            .aggregate(|| 0_i64, |_, _, n| n + 1, unnamed());
+    });
+}
+
+#[test]
+fn a_grouped_table_has_a_store_above_and_below_its_topic() {
+    check("table-group-by-aggregate", &[], |builder| {
+        let table: KTable<String, String> = builder.table("l");
+        table
+            .group_by(|k, v| (k.clone(), v), Grouped::default())
+            .aggregate(String::new, |_, v, a| a + &v, |_, _, a| a, unnamed())
+            .to_stream()
+            .to("out");
+    });
+}
+
+#[test]
+fn a_grouped_table_takes_all_its_names() {
+    check("table-group-by-reduce-named", &[], |builder| {
+        let table: KTable<String, String> = builder.table("l");
+        table
+            .group_by(|k, v| (k.clone(), v), Grouped::named("g"))
+            .reduce_named("red", |a, b| a + &b, |a, _| a, Materialized::named("rs"))
+            .to_stream()
+            .to("out");
+    });
+}
+
+#[test]
+fn a_stream_becomes_a_table_without_a_store_of_its_own() {
+    check("to-table", &[], |builder| strings(builder, "l").to_table().to_stream().to("out"));
+    check("to-table-repartitioned", &[], |builder| {
+        strings(builder, "l").select_key(|_, v| v.clone()).to_table().to_stream().to("out");
+    });
+    check("to-table-repartitioned-named", &[], |builder| {
+        let keyed = strings(builder, "l").select_key(|_, v| v.clone());
+        keyed.to_table_with_named("tt", Materialized::<String, String>::named("ts")).to_stream().to("out");
+    });
+}
+
+#[test]
+fn an_explicit_repartition_draws_only_what_it_needs() {
+    check("repartition", &[], |builder| strings(builder, "l").repartition(Repartitioned::default()).to("out"));
+    check("repartition-named", &[], |builder| strings(builder, "l").repartition(Repartitioned::named("x")).to("out"));
+}
+
+fn two_aggregations(grouped: Grouped<String, String>) -> impl FnOnce(&StreamsBuilder) {
+    move |builder| {
+        let grouped = strings(builder, "a").select_key(|_, v| v.clone()).group_by_key(grouped);
+        grouped.count(unnamed()).to_stream().to("o1");
+        grouped.reduce(|a, b| a + &b, unnamed()).to_stream().to("o2");
+    }
+}
+
+#[test]
+fn aggregations_share_the_topic_of_a_named_grouping_only() {
+    check("two-aggregations", &[], two_aggregations(Grouped::default()));
+    check("two-aggregations-of-named-grouping", &[], two_aggregations(Grouped::named("gg")));
+}
+
+#[test]
+fn repartition_topics_below_one_new_key_are_merged() {
+    check("two-aggregations-optimized", &Optimization::ALL, two_aggregations(Grouped::default()));
+    check("two-aggregations-of-named-grouping-optimized", &Optimization::ALL, two_aggregations(Grouped::named("gg")));
+}
+
+#[test]
+fn a_table_can_use_its_topic_as_changelog() {
+    let declare = |builder: &StreamsBuilder| {
+        let table: KTable<String, String> = builder.table_with("t", Consumed::default(), Materialized::named("st"));
+        table.to_stream().to("o");
+    };
+    check("table-reusing-source", &Optimization::ALL, declare);
+    let builder = StreamsBuilder::with_naming(Naming::Jvm);
+    declare(&builder);
+    let topology = builder.build_optimized(&[Optimization::ReuseKtableSourceTopics]).unwrap();
+    let changelog = topology.source_changelog(kafka_streams_topology::StoreIndex(0));
+    assert_eq!(changelog.map(|topic| &**topic), Some("t"));
+}

@@ -1,0 +1,84 @@
+//! Why a worker stops: what, where, and whose trouble it is.
+
+use std::sync::Arc;
+
+use kafka_streams_core::handler::ErrorContext;
+use kafka_streams_core::{Failure, TaskId, TopicPartition};
+use kafka_streams_state::StoreError;
+
+use crate::port::BrokerError;
+
+/// The end of a worker. Nothing that it had not committed counts; what follows is decided by the uncaught exception
+/// handler.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkerError {
+    /// A record could not be processed, and the handlers did not choose to skip it.
+    #[error("{context}: {failure}")]
+    Processing {
+        /// Where it happened.
+        context: ErrorContext,
+        /// What happened.
+        failure: Failure,
+    },
+    /// An output record was refused, and the production exception handler did not choose to skip it.
+    #[error("task {task}: cannot write to topic {topic}: {error}")]
+    Production {
+        /// The task that wrote.
+        task: TaskId,
+        /// The output topic.
+        topic: Arc<str>,
+        /// What the broker said.
+        error: BrokerError,
+    },
+    /// An input partition could not be read.
+    #[error("task {task}: cannot read {partition}: {error}")]
+    Fetch {
+        /// The task that reads it.
+        task: TaskId,
+        /// The input partition.
+        partition: TopicPartition,
+        /// What the broker said.
+        error: BrokerError,
+    },
+    /// An input partition has no committed offset, or one outside of the log, and `auto.offset.reset` is `none`.
+    #[error(
+        "task {task}: {partition} has no usable committed offset ({reason}) and auto.offset.reset is none; \
+         commit an offset, or set auto.offset.reset to earliest or latest"
+    )]
+    NoOffset {
+        /// The task that reads it.
+        task: TaskId,
+        /// The input partition.
+        partition: TopicPartition,
+        /// What was found.
+        reason: String,
+    },
+    /// A store could not be opened, restored or written.
+    #[error("task {task}: store {store}: {error}")]
+    Store {
+        /// The store's task.
+        task: TaskId,
+        /// The store's name.
+        store: Arc<str>,
+        /// What went wrong.
+        error: StoreError,
+    },
+    /// The broker refused, or errors that should pass did not pass within `task.timeout.ms`.
+    #[error("{what}: {error}")]
+    Broker {
+        /// What the worker was about to do, with its task where there is one.
+        what: String,
+        /// What the broker said last.
+        error: BrokerError,
+    },
+    /// Membership ended for good.
+    #[error("group membership: {0}")]
+    Membership(String),
+    /// Another instance asked the whole application to stop.
+    #[error("another instance of the application has asked all instances to shut down")]
+    ShutdownRequested,
+    /// A mistake of this library.
+    #[error("internal error, please report it: {0}")]
+    Bug(String),
+}

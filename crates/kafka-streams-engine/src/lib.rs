@@ -1,0 +1,41 @@
+//! One worker of Kafka Streams: tasks, the path of a record, restore and the commit cycle, over ports.
+//!
+//! ```text
+//!  port::Fetch ─▶ record_queue ─▶ partition_group ─▶ task ─▶ nodes, stores ─▶ Output ─▶ port::Produce
+//!                                                      │
+//!                            worker: rebalance ▸ start ▸ commit ▸ recover      restore (beside it)
+//! ```
+//!
+//! The modules stand in the order of a record's path. What is absent: this crate never learns which thread runs it, what
+//! time it is or what Kafka is; no call of its ports waits, so the same loop runs on a broker and in a simulation.
+
+mod commit_point;
+mod config;
+mod error;
+pub mod port;
+
+mod record_queue;
+
+mod partition_group;
+
+mod task;
+
+mod position;
+
+mod task_offsets;
+
+pub mod restore;
+
+mod worker;
+
+#[cfg(test)]
+mod doubles;
+#[cfg(test)]
+mod tests;
+
+pub use commit_point::{CommitPoint, CommitProbe};
+pub use config::{Guarantee, WorkerConfig};
+pub use error::WorkerError;
+pub use position::OffsetMetadata;
+pub use task_offsets::{LATEST_OFFSET, TaskOffsets};
+pub use worker::{Backends, Notice, PortSet, Ports, Turn, Worker, WorkerSetup};

@@ -1,0 +1,357 @@
+//! A running task: its queues, its nodes, its stores, and how far each of them is.
+
+use std::sync::Arc;
+
+use kafka_streams_core::handler::Response;
+use kafka_streams_core::{
+    Failure, FailureKind, PunctuationType, RawRecord, RecordContext, TaskContext, TaskId, Timestamp,
+};
+use kafka_streams_state::{StoreError, StorePosition, Uncommitted};
+use kafka_streams_topology::{RouteKind, TaskGraph};
+
+use crate::config::Guarantee;
+use crate::error::WorkerError;
+use crate::partition_group::{Choice, PartitionGroup};
+use crate::port::{Delivery, FetchedBatch, OffsetToCommit, Produce, ProduceRecord, Progress, SendError};
+use crate::position::OffsetMetadata;
+use crate::worker::begin_transaction;
+
+/// Output records of a task that may wait before it stops taking input.
+const OUTPUT_RECORDS: usize = 2000;
+
+/// A task that processes.
+pub(crate) struct Task<B> {
+    pub(crate) id: TaskId,
+    /// Tells this incarnation from earlier ones of the same task, in the tags of sent records.
+    pub(crate) incarnation: u32,
+    pub(crate) graph: TaskGraph,
+    pub(crate) cx: TaskContext,
+    pub(crate) group: PartitionGroup<B>,
+    pub(crate) stores: Vec<StoreState>,
+    /// Number of partitions of each route's topic; 0 while not known.
+    route_partitions: Vec<i32>,
+    /// Which queue's topic and partition `cx.record` holds.
+    in_hand: Option<usize>,
+    /// Whether anything was sent since the last commit (rule C1).
+    pub(crate) wrote: bool,
+}
+
+/// How far a store is.
+pub(crate) struct StoreState {
+    pub(crate) position: StorePosition,
+    /// The highest acknowledged offset of its changelog (rule S4).
+    pub(crate) acked: i64,
+}
+
+/// Whether a task's output is all in the producer's hands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Drained {
+    All,
+    /// The producer is full, or a topic's partitions are not known yet.
+    Blocked,
+}
+
+impl<B: FetchedBatch> Task<B> {
+    pub(crate) fn new(
+        id: TaskId,
+        incarnation: u32,
+        graph: TaskGraph,
+        cx: TaskContext,
+        group: PartitionGroup<B>,
+        stores: Vec<StoreState>,
+    ) -> Self {
+        let route_partitions = vec![0; graph.routes.len()];
+        Task { id, incarnation, graph, cx, group, stores, route_partitions, in_hand: None, wrote: false }
+    }
+
+    /// Starts the nodes; the stores are restored.
+    pub(crate) fn init(&mut self, now: Timestamp) -> Result<(), WorkerError> {
+        self.cx.wall_clock = now;
+        self.cx.record = RecordContext::none(self.cx.stream_time);
+        for (_, node) in &self.graph.lifecycles {
+            node.init(&mut self.cx).map_err(|failure| failed(&self.cx, failure))?;
+        }
+        Ok(())
+    }
+
+    /// Processes up to `max` records; returns how many, and when an idle task wants to be looked at again.
+    pub(crate) fn process(
+        &mut self,
+        now: Timestamp,
+        max: usize,
+        max_task_idle_ms: i64,
+    ) -> Result<(usize, Option<Timestamp>), WorkerError> {
+        self.cx.wall_clock = now;
+        let mut processed = 0;
+        while processed < max && self.cx.output.len() < OUTPUT_RECORDS && !self.cx.commit_requested {
+            match self.group.choose(now, max_task_idle_ms) {
+                Choice::Queue(index) => self.process_head(index)?,
+                Choice::Wait(until) => return Ok((processed, until)),
+                Choice::Empty => break,
+            }
+            processed += 1;
+        }
+        Ok((processed, None))
+    }
+
+    fn process_head(&mut self, index: usize) -> Result<(), WorkerError> {
+        let Some(queue) = self.group.queues.get_mut(index) else { return Ok(()) };
+        let (Some(head), Some(record)) = (queue.head(), queue.head_record()) else { return Ok(()) };
+        let cx = &mut self.cx;
+        if self.in_hand != Some(index) {
+            cx.record.topic = Some(queue.topic().clone());
+            cx.record.partition = queue.partition.partition;
+            self.in_hand = Some(index);
+        }
+        (cx.record.offset, cx.record.timestamp) = (record.offset, head.timestamp);
+        set_headers(cx, &record);
+        if head.valid {
+            cx.stream_time = cx.stream_time.max(head.timestamp);
+            let result = match self.graph.sources.get(queue.source) {
+                Some(source) => (source.ingest)(cx, &record),
+                None => Err(Failure::bug(format!("there is no source {}", queue.source))),
+            };
+            if let Err(failure) = result {
+                on_input_failure(cx, failure)?;
+            }
+        } else {
+            let failure = Failure::new(FailureKind::InvalidTimestamp { timestamp: head.timestamp });
+            return Err(failed(cx, failure));
+        }
+        cx.counters.processed += 1;
+        queue.advance(cx.wall_clock);
+        cx.counters.dropped += std::mem::take(&mut queue.skipped);
+        let stream_time = cx.stream_time;
+        self.punctuate(PunctuationType::StreamTime, stream_time)
+    }
+
+    /// Fires what is due on the wall clock.
+    pub(crate) fn punctuate_wall_clock(&mut self, now: Timestamp) -> Result<(), WorkerError> {
+        self.cx.wall_clock = now;
+        self.punctuate(PunctuationType::WallClockTime, now)
+    }
+
+    #[inline]
+    fn punctuate(&mut self, kind: PunctuationType, time: Timestamp) -> Result<(), WorkerError> {
+        while let Some((id, punctuation)) = self.cx.timers.due(kind, time) {
+            let Some((_, node)) = self.graph.lifecycles.iter().find(|(node, _)| *node == id) else { continue };
+            self.in_hand = None;
+            self.cx.record = RecordContext::none(time);
+            self.cx.counters.punctuated += 1;
+            node.punctuate(&mut self.cx, punctuation).map_err(|failure| failed(&self.cx, failure))?;
+        }
+        Ok(())
+    }
+
+    /// Empties the dirty caches of all stores, in the order of their registration.
+    pub(crate) fn flush_stores(&mut self, now: Timestamp) -> Result<(), WorkerError> {
+        self.cx.wall_clock = now;
+        for store in &self.graph.stores {
+            store.store.flush(&mut self.cx).map_err(|failure| failed(&self.cx, failure))?;
+        }
+        Ok(())
+    }
+
+    /// Hands the output to the producer, in order.
+    fn drain<P: Produce>(&mut self, produce: &mut P) -> Result<Drained, WorkerError> {
+        while let Some(record) = self.cx.output.first() {
+            let index = record.route.0 as usize;
+            let (Some(route), Some(partitions)) =
+                (self.graph.routes.get(index), self.route_partitions.get_mut(index))
+            else {
+                return Err(WorkerError::Bug(format!("task {} has no route {index}", self.id)));
+            };
+            let is_changelog = matches!(route.kind, RouteKind::Changelog { .. });
+            if *partitions == 0 && !is_changelog {
+                match produce.partitions(&route.topic) {
+                    Progress::Done(Ok(count)) => *partitions = count,
+                    Progress::Pending => return Ok(Drained::Blocked),
+                    Progress::Done(Err(error)) => return Err(self.cannot_write(&route.topic.clone(), error)),
+                }
+            }
+            let out = ProduceRecord {
+                topic: &route.topic,
+                partition: record.partition.resolve(*partitions),
+                timestamp: record.timestamp,
+                headers: record.headers,
+                key: record.key,
+                value: record.value,
+            };
+            let tag = u64::from(self.incarnation) << 32 | u64::from(record.route.0);
+            match produce.send(out, tag) {
+                Ok(()) => self.wrote = true,
+                Err(SendError::QueueFull) => return Ok(Drained::Blocked),
+                Err(SendError::Refused(error)) => {
+                    let topic = route.topic.clone();
+                    self.on_refused(&topic, is_changelog, error)?;
+                }
+            }
+            self.cx.output.take();
+        }
+        Ok(Drained::All)
+    }
+
+    /// Hands the output to the producer if there is any, within a transaction where one is due.
+    pub(crate) fn drain_if_any<P: Produce>(
+        &mut self,
+        produce: &mut P,
+        in_transaction: &mut bool,
+        guarantee: Guarantee,
+    ) -> Result<Drained, WorkerError> {
+        if self.cx.output.is_empty() {
+            return Ok(Drained::All);
+        }
+        if guarantee == Guarantee::ExactlyOnce {
+            begin_transaction(produce, in_transaction)
+                .map_err(|error| WorkerError::Broker { what: "beginning a transaction".to_owned(), error })?;
+        }
+        self.drain(produce)
+    }
+
+    /// Notes an acknowledgement, or asks the production exception handler about a refusal.
+    pub(crate) fn on_delivery(&mut self, delivery: Delivery) -> Result<(), WorkerError> {
+        let route = (delivery.tag & 0xffff_ffff) as usize;
+        let Some(route) = self.graph.routes.get(route) else { return Ok(()) };
+        match (delivery.result, &route.kind) {
+            (Ok(offset), RouteKind::Changelog { store }) => {
+                if let Some(store) = self.stores.get_mut(*store) {
+                    store.acked = store.acked.max(offset);
+                }
+                Ok(())
+            }
+            (Ok(_), RouteKind::Sink { .. }) => Ok(()),
+            (Err(error), kind) => {
+                let (topic, is_changelog) = (route.topic.clone(), matches!(kind, RouteKind::Changelog { .. }));
+                self.on_refused(&topic, is_changelog, error)
+            }
+        }
+    }
+
+    fn on_refused(
+        &mut self,
+        topic: &Arc<str>,
+        is_changelog: bool,
+        error: crate::port::BrokerError,
+    ) -> Result<(), WorkerError> {
+        let context = self.cx.error_context(None);
+        // A store without its changelog record would be a store that cannot be restored.
+        let response = match is_changelog {
+            true => Response::Fail,
+            false => self.cx.handlers().production.clone().handle(&context, topic, &error),
+        };
+        match response {
+            Response::Continue => {
+                self.cx.counters.dropped += 1;
+                Ok(())
+            }
+            Response::Fail => Err(self.cannot_write(topic, error)),
+        }
+    }
+
+    fn cannot_write(&self, topic: &Arc<str>, error: crate::port::BrokerError) -> WorkerError {
+        WorkerError::Production { task: self.id, topic: topic.clone(), error }
+    }
+
+    /// Whether there is anything to commit.
+    pub(crate) fn needs_commit(&self) -> bool {
+        self.wrote || !self.cx.output.is_empty() || self.group.queues.iter().any(|queue| queue.consumed)
+    }
+
+    /// The input positions that the next commit carries: of every partition that was read, or of all if the task only
+    /// wrote (rule C1).
+    pub(crate) fn offsets_to_commit(&self) -> Vec<OffsetToCommit> {
+        let read = self.group.queues.iter().any(|queue| queue.consumed);
+        let queues = self.group.queues.iter().filter(|queue| queue.consumed || (self.wrote && !read));
+        let offset = |queue: &crate::record_queue::RecordQueue<B>| OffsetToCommit {
+            partition: queue.partition.clone(),
+            offset: queue.position(),
+            leader_epoch: queue.leader_epoch,
+            metadata: OffsetMetadata { partition_time: queue.partition_time, ..OffsetMetadata::default() }.encode(),
+        };
+        queues.map(offset).collect()
+    }
+
+    /// Notes that the offsets of [`offsets_to_commit`](Task::offsets_to_commit) are committed.
+    pub(crate) fn committed(&mut self) {
+        self.wrote = false;
+        self.cx.commit_requested = false;
+        for queue in &mut self.group.queues {
+            queue.consumed = false;
+        }
+    }
+
+    /// Writes the uncommitted rows of all stores, each with its changelog's highest acknowledged offset (rules S3–S5).
+    pub(crate) fn commit_stores(&mut self, now: Timestamp) -> Result<(), (Arc<str>, StoreError)> {
+        for (store, state) in self.graph.stores.iter().zip(&mut self.stores) {
+            let uncommitted = store.store.uncommitted();
+            if uncommitted.rows == 0 && state.acked <= state.position.offset {
+                continue;
+            }
+            if state.acked > state.position.offset {
+                state.position.offset = state.acked;
+                // The producer does not tell the epoch of what it wrote.
+                state.position.leader_epoch = -1;
+            }
+            state.position.committed_at = now;
+            store.store.commit(&state.position).map_err(|error| (store.spec.name.clone(), error))?;
+        }
+        Ok(())
+    }
+
+    /// What a commit of this task's stores would write now.
+    pub(crate) fn uncommitted(&self) -> Uncommitted {
+        self.graph.stores.iter().fold(Uncommitted::default(), |sum, store| {
+            let more = store.store.uncommitted();
+            Uncommitted { rows: sum.rows + more.rows, bytes: sum.bytes + more.bytes }
+        })
+    }
+
+    /// The sum of the offsets of the task's changelogs, as the leader is told of a task that does not run.
+    pub(crate) fn offset_sum(&self) -> i64 {
+        self.stores.iter().map(|store| store.position.offset.max(0)).fold(0, i64::saturating_add)
+    }
+
+    pub(crate) fn has_changelogs(&self) -> bool {
+        self.graph.stores.iter().any(|store| store.changelog.is_some())
+    }
+
+    /// Ends the task's nodes. What is not committed is dropped (rule S9).
+    pub(crate) fn close(&mut self) {
+        for (_, node) in &self.graph.lifecycles {
+            node.close();
+        }
+        for store in &self.graph.stores {
+            store.store.drop_uncommitted();
+        }
+        self.cx.output.clear();
+    }
+}
+
+#[inline]
+fn set_headers(cx: &mut TaskContext, record: &RawRecord<'_>) {
+    match record.headers {
+        Some(headers) => cx.record.headers = headers.clone(),
+        None if cx.record.headers.is_empty() => {}
+        None => cx.record.headers = kafka_streams_core::Headers::new(),
+    }
+}
+
+/// A record failed on its way in or below. Records that cannot be read go to the deserialization exception handler.
+#[cold]
+fn on_input_failure(cx: &mut TaskContext, failure: Failure) -> Result<(), WorkerError> {
+    if let FailureKind::Deserialization { error, .. } = failure.kind()
+        && !failure.is_settled()
+    {
+        let context = cx.error_context(failure.node());
+        if cx.handlers().deserialization.clone().handle(&context, error) == Response::Continue {
+            cx.counters.dropped += 1;
+            return Ok(());
+        }
+    }
+    Err(failed(cx, failure))
+}
+
+#[cold]
+pub(crate) fn failed(cx: &TaskContext, failure: Failure) -> WorkerError {
+    WorkerError::Processing { context: cx.error_context(failure.node()), failure }
+}

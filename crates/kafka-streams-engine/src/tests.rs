@@ -1,0 +1,430 @@
+//! The worker over a cluster in memory: the commit cycle and its rules, by their ids.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use kafka_streams_core::handler::{Handlers, LogAndContinue};
+use kafka_streams_core::{TaskId, TimestampExtractor, TopicPartition};
+use kafka_streams_dsl::{Grouped, Materialized, StreamsBuilder};
+use kafka_streams_group::{Assigned, Event, LostReason, WorkerEvent};
+use kafka_streams_state::{
+    InMemoryBackend, StoreBackend, StoreBackends, StoreError, StorePosition, ThreadCache,
+};
+use kafka_streams_topology::{OffsetReset, Topology};
+
+use crate::doubles::{FakeGroup, FakePorts, NOW, Row, Shared};
+use crate::port::BrokerErrorKind;
+use crate::restore::{RestoreEvent, RestoreStore, RestoreTask, StepResult};
+use crate::{Backends, Guarantee, PortSet, TaskOffsets, Turn, Worker, WorkerConfig, WorkerError, WorkerSetup};
+
+const CHANGELOG: &str = "app-counts-changelog";
+
+/// Stores in memory that survive their task, as files would.
+#[derive(Clone, Debug, Default)]
+struct Lasting(Arc<std::sync::Mutex<BTreeMap<(TaskId, String), Arc<InMemoryBackend>>>>);
+
+impl StoreBackends for Lasting {
+    fn open(&self, task: TaskId, name: &str) -> Result<Arc<dyn StoreBackend>, StoreError> {
+        Ok(self.0.lock().unwrap().entry((task, name.to_owned())).or_default().clone())
+    }
+
+    fn destroy(&self, task: TaskId, name: &str) -> Result<(), StoreError> {
+        self.0.lock().unwrap().remove(&(task, name.to_owned()));
+        Ok(())
+    }
+
+    fn is_persistent(&self) -> bool {
+        true
+    }
+}
+
+struct Bench {
+    cluster: Shared,
+    group: FakeGroup,
+    stores: Lasting,
+    worker: Worker<FakePorts>,
+    now: i64,
+}
+
+fn counting() -> Topology {
+    let builder = StreamsBuilder::new();
+    builder
+        .stream::<String, String>("in")
+        .group_by_key(Grouped::default())
+        .count(Materialized::named("counts").with_caching_disabled())
+        .to_stream()
+        .to("out");
+    builder.build().unwrap()
+}
+
+impl Bench {
+    fn new(guarantee: Guarantee) -> Self {
+        let cluster = Shared::default();
+        cluster.create("in", 1);
+        cluster.create("out", 1);
+        cluster.create(CHANGELOG, 1);
+        Self::over(cluster, Lasting::default(), guarantee, Handlers::default())
+    }
+
+    fn over(cluster: Shared, stores: Lasting, guarantee: Guarantee, handlers: Handlers) -> Self {
+        let group = FakeGroup { cluster: cluster.clone(), events: Rc::new(RefCell::new(VecDeque::new())) };
+        let config = WorkerConfig {
+            application_id: "app".into(),
+            guarantee,
+            commit_interval_ms: 100,
+            max_task_idle_ms: 0,
+            buffered_records_per_partition: 10,
+            task_timeout_ms: 1000,
+            repartition_purge_interval_ms: 30_000,
+            offset_reset: OffsetReset::Earliest,
+            timestamp_extractor: TimestampExtractor::default(),
+            max_uncommitted_rows: 1000,
+            max_uncommitted_bytes: 1 << 20,
+            handlers,
+            probe: crate::CommitProbe::default(),
+        };
+        let setup = WorkerSetup {
+            topology: Arc::new(counting()),
+            config,
+            backends: Backends { persistent: Arc::new(stores.clone()), in_memory: Arc::new(stores.clone()) },
+            cache: ThreadCache::new(0),
+            task_offsets: TaskOffsets::new(),
+            worker: 1,
+        };
+        let producers = cluster.clone();
+        let ports = PortSet {
+            fetch: cluster.fetch(),
+            group: group.clone(),
+            admin: cluster.admin(),
+            restore: cluster.restore(),
+            make_producer: Box::new(move || Ok(producers.producer(guarantee == Guarantee::ExactlyOnce))),
+        };
+        let worker = Worker::new(setup, ports, NOW).unwrap();
+        Bench { cluster, group, stores, worker, now: NOW }
+    }
+
+    fn assign(&self) {
+        let active = vec![(TaskId::new(0, 0), vec![TopicPartition::new("in", 0)])];
+        self.tell(WorkerEvent::Assigned(Assigned {
+            generation: 1,
+            member_id: "member".to_owned(),
+            added: vec![TaskId::new(0, 0)],
+            active,
+            standby: vec![],
+            revoked: vec![],
+            partitions_by_host: BTreeMap::new(),
+            standby_partitions_by_host: BTreeMap::new(),
+            next_rebalance_ms: None,
+        }));
+    }
+
+    fn tell(&self, event: WorkerEvent) {
+        self.group.events.borrow_mut().push_back(event);
+    }
+
+    /// Turns until nothing happens any more at this time; bounded.
+    fn settle(&mut self) -> Result<Turn, WorkerError> {
+        for _ in 0..10_000 {
+            match self.worker.run_once(self.now)? {
+                Turn::Worked => {}
+                Turn::IdleUntil(at) if at <= self.now + 1 => self.now += 1,
+                turn => return Ok(turn),
+            }
+        }
+        panic!("the worker does not come to rest");
+    }
+
+    /// Lets the commit interval pass.
+    fn commit(&mut self) -> Result<Turn, WorkerError> {
+        self.now += 100;
+        self.settle()
+    }
+
+    fn send(&self, keys: &[&str]) {
+        self.cluster.write("in", 0, keys.iter().map(|key| row(key, b"x", 5)));
+    }
+
+    fn counts(&self) -> BTreeMap<String, i64> {
+        let number = |value: Option<Vec<u8>>| i64::from_be_bytes(value.unwrap().try_into().unwrap());
+        let rows = self.cluster.read_committed("out").into_iter();
+        rows.map(|(key, value, _)| (String::from_utf8(key.unwrap()).unwrap(), number(value))).collect()
+    }
+
+    fn position(&self) -> Option<StorePosition> {
+        self.stores.open(TaskId::new(0, 0), "counts").unwrap().position()
+    }
+}
+
+fn row(key: &str, value: &[u8], timestamp: i64) -> Row {
+    (Some(key.as_bytes().to_vec()), Some(value.to_vec()), timestamp)
+}
+
+fn counted(counts: &[(&str, i64)]) -> BTreeMap<String, i64> {
+    counts.iter().map(|(key, count)| ((*key).to_owned(), *count)).collect()
+}
+
+#[test]
+fn s5_under_exactly_once_nothing_is_seen_or_stored_before_the_transaction_is_committed() {
+    let mut bench = Bench::new(Guarantee::ExactlyOnce);
+    bench.assign();
+    bench.send(&["a", "b", "a"]);
+    bench.settle().unwrap();
+    assert_eq!(bench.counts(), counted(&[]));
+    let before = bench.position().map(|position| position.offset);
+    assert_eq!(before, Some(-1));
+    bench.commit().unwrap();
+    assert_eq!(bench.counts(), counted(&[("a", 2), ("b", 1)]));
+    assert_eq!(bench.cluster.offset("in", 0), Some(3));
+    // S4: N is the highest acknowledged offset of the changelog.
+    assert_eq!(bench.position().map(|position| position.offset), Some(2));
+}
+
+#[test]
+fn at_least_once_commits_stores_and_offsets_after_the_acknowledgement() {
+    let mut bench = Bench::new(Guarantee::AtLeastOnce);
+    bench.assign();
+    bench.send(&["a", "a"]);
+    bench.settle().unwrap();
+    assert_eq!(bench.cluster.offset("in", 0), None);
+    bench.commit().unwrap();
+    assert_eq!(bench.cluster.offset("in", 0), Some(2));
+    assert_eq!(bench.position().map(|position| position.offset), Some(1));
+}
+
+#[test]
+fn s9_a_refused_commit_drops_the_layers_and_the_records_are_processed_again() {
+    for (step, kind) in [
+        ("send_offsets", BrokerErrorKind::Rejoin),
+        ("send_offsets", BrokerErrorKind::AbortRequired),
+        ("commit", BrokerErrorKind::AbortRequired),
+        ("commit", BrokerErrorKind::Fenced),
+        ("send_offsets", BrokerErrorKind::Fenced),
+    ] {
+        let mut bench = Bench::new(Guarantee::ExactlyOnce);
+        bench.assign();
+        bench.send(&["a", "b", "a"]);
+        bench.settle().unwrap();
+        bench.cluster.fail_next(step, kind);
+        bench.commit().unwrap();
+        assert_eq!(bench.cluster.offset("in", 0), None, "{step} {kind:?}");
+        bench.commit().unwrap();
+        assert_eq!(bench.counts(), counted(&[("a", 2), ("b", 1)]), "{step} {kind:?}");
+        assert_eq!(bench.cluster.offset("in", 0), Some(3));
+    }
+}
+
+#[test]
+fn retriable_errors_are_borne_for_the_task_timeout_and_no_longer() {
+    for step in ["send_offsets", "commit"] {
+        let mut bench = Bench::new(Guarantee::ExactlyOnce);
+        bench.assign();
+        bench.send(&["a"]);
+        bench.settle().unwrap();
+        bench.cluster.fail_next(step, BrokerErrorKind::Retriable);
+        bench.cluster.fail_next(step, BrokerErrorKind::Retriable);
+        bench.commit().unwrap();
+        assert_eq!(bench.counts(), counted(&[("a", 1)]), "{step}");
+    }
+    let mut bench = Bench::new(Guarantee::AtLeastOnce);
+    bench.assign();
+    bench.send(&["a"]);
+    bench.settle().unwrap();
+    for _ in 0..100 {
+        bench.cluster.fail_next("commit_offsets", BrokerErrorKind::Retriable);
+    }
+    let error = bench.commit().unwrap_err();
+    assert!(matches!(error, WorkerError::Broker { .. }), "{error}");
+}
+
+#[test]
+fn c2_revoked_tasks_are_committed_before_they_are_released() {
+    let mut bench = Bench::new(Guarantee::ExactlyOnce);
+    bench.assign();
+    bench.send(&["a", "b"]);
+    bench.settle().unwrap();
+    bench.worker.close(true);
+    assert_eq!(bench.settle().unwrap(), Turn::Closed);
+    assert_eq!(bench.counts(), counted(&[("a", 1), ("b", 1)]));
+    assert!(matches!(bench.cluster.0.borrow().told.last(), Some(Event::Leave { notify_coordinator: true })));
+}
+
+#[test]
+fn a_lost_seat_aborts_and_commits_nothing() {
+    let mut bench = Bench::new(Guarantee::ExactlyOnce);
+    bench.assign();
+    bench.send(&["a"]);
+    bench.settle().unwrap();
+    bench.tell(WorkerEvent::Lost { reason: LostReason::SessionExpired });
+    bench.commit().unwrap();
+    assert_eq!(bench.counts(), counted(&[]));
+    assert_eq!((bench.worker.tasks().count(), bench.cluster.offset("in", 0)), (0, None));
+    bench.assign();
+    bench.settle().unwrap();
+    bench.commit().unwrap();
+    assert_eq!(bench.counts(), counted(&[("a", 1)]));
+}
+
+#[test]
+fn a_new_worker_goes_on_from_store_and_offsets_and_reads_only_the_changelogs_tail() {
+    let mut bench = Bench::new(Guarantee::ExactlyOnce);
+    bench.assign();
+    bench.send(&["a", "a"]);
+    bench.settle().unwrap();
+    bench.commit().unwrap();
+    bench.send(&["a"]);
+    bench.settle().unwrap();
+    bench.commit().unwrap();
+    let (cluster, stores) = (bench.cluster.clone(), bench.stores.clone());
+    drop(bench);
+    for stores in [stores, Lasting::default()] {
+        let mut bench = Bench::over(cluster.clone(), stores, Guarantee::ExactlyOnce, Handlers::default());
+        bench.assign();
+        bench.send(&["a"]);
+        bench.settle().unwrap();
+        bench.commit().unwrap();
+    }
+    let last = cluster.read_committed("out").last().cloned().unwrap();
+    assert_eq!(last.1, Some(5_i64.to_be_bytes().to_vec()));
+}
+
+#[test]
+fn an_undecodable_record_goes_to_the_handler() {
+    let bad = (Some(vec![0xff]), Some(b"x".to_vec()), 5);
+    let mut bench = Bench::new(Guarantee::ExactlyOnce);
+    bench.assign();
+    bench.cluster.write("in", 0, [row("a", b"x", 1), bad.clone()]);
+    let error = bench.settle().unwrap_err().to_string();
+    assert!(error.contains("topic in, partition 0, offset 1"), "{error}");
+    assert_eq!(bench.cluster.offset("in", 0), None);
+
+    let handlers = Handlers { deserialization: Arc::new(LogAndContinue), ..Handlers::default() };
+    let (cluster, stores) = (bench.cluster.clone(), bench.stores.clone());
+    let mut bench = Bench::over(cluster, stores, Guarantee::ExactlyOnce, handlers);
+    bench.assign();
+    bench.send(&["a"]);
+    bench.settle().unwrap();
+    bench.commit().unwrap();
+    assert_eq!(bench.counts(), counted(&[("a", 2)]));
+}
+
+#[test]
+fn a_negative_timestamp_is_an_error_with_its_coordinates() {
+    let mut bench = Bench::new(Guarantee::AtLeastOnce);
+    bench.assign();
+    bench.cluster.write("in", 0, [row("a", b"x", -1)]);
+    let error = bench.settle().unwrap_err().to_string();
+    assert!(error.contains("timestamp -1 is negative") && error.contains("offset 0"), "{error}");
+}
+
+#[test]
+fn an_offset_before_the_logs_start_follows_auto_offset_reset() {
+    let mut bench = Bench::new(Guarantee::AtLeastOnce);
+    bench.assign();
+    bench.send(&["a", "b"]);
+    bench.settle().unwrap();
+    bench.commit().unwrap();
+    bench.send(&["c", "d", "e"]);
+    bench.cluster.delete_before("in", 4);
+    let (cluster, stores) = (bench.cluster.clone(), bench.stores.clone());
+    let mut bench = Bench::over(cluster, stores, Guarantee::AtLeastOnce, Handlers::default());
+    bench.assign();
+    bench.settle().unwrap();
+    bench.commit().unwrap();
+    assert_eq!(bench.counts(), counted(&[("a", 1), ("b", 1), ("e", 1)]));
+}
+
+/// Restores the store of `counting` from a changelog; the records read, and the offset it stands at.
+fn restore(cluster: &Shared, stores: &Lasting) -> (u64, i64) {
+    let mut restorer = cluster.restorer();
+    let source = RestoreStore {
+        spec: counting().stores()[0].clone(),
+        changelog: Some(TopicPartition::new(CHANGELOG, 0)),
+        limit: None,
+        backends: Arc::new(stores.clone()),
+    };
+    restorer.submit(RestoreTask { task: TaskId::new(0, 0), stores: vec![source] });
+    let mut records = 0;
+    for _ in 0..1000 {
+        let step = restorer.step(NOW);
+        while let Some(event) = restorer.poll_event() {
+            match event {
+                RestoreEvent::Batch { records: more, .. } => records += more,
+                RestoreEvent::Completed { stores, .. } => return (records, stores[0].position.offset),
+                RestoreEvent::Failed { error, .. } => panic!("{error}"),
+                _ => {}
+            }
+        }
+        if step == StepResult::IdleUntil(Some(NOW + 1000)) {
+            return (records, i64::MIN);
+        }
+    }
+    panic!("the restore does not end");
+}
+
+fn changelog() -> Shared {
+    let cluster = Shared::default();
+    cluster.create(CHANGELOG, 1);
+    cluster
+}
+
+fn count(key: &str) -> Row {
+    row(key, &7_i64.to_be_bytes(), 5)
+}
+
+#[test]
+fn c8_an_empty_log_is_restored_at_once() {
+    assert_eq!(restore(&changelog(), &Lasting::default()), (0, -1));
+}
+
+#[test]
+fn c8_a_restore_ends_behind_markers_and_aborted_records() {
+    let cluster = changelog();
+    let committed = cluster.write_open(CHANGELOG, [count("a"), count("b")]);
+    cluster.end(committed, true);
+    let aborted = cluster.write_open(CHANGELOG, [count("c")]);
+    cluster.end(aborted, false);
+    let stores = Lasting::default();
+    // Offsets: a, b, marker, c (aborted), marker.
+    assert_eq!(restore(&cluster, &stores), (2, 4));
+    assert_eq!(restore(&cluster, &stores), (0, 4));
+}
+
+#[test]
+fn c8_only_markers_are_restored_by_position() {
+    let cluster = changelog();
+    let aborted = cluster.write_open(CHANGELOG, [count("a")]);
+    cluster.end(aborted, false);
+    assert_eq!(restore(&cluster, &Lasting::default()), (0, 1));
+}
+
+#[test]
+fn c8_a_dead_writers_open_transaction_is_waited_out() {
+    let cluster = changelog();
+    cluster.write(CHANGELOG, 0, [count("a")]);
+    let open = cluster.write_open(CHANGELOG, [count("b")]);
+    let stores = Lasting::default();
+    assert_eq!(restore(&cluster, &stores).1, i64::MIN, "must wait");
+    cluster.end(open, true);
+    assert_eq!(restore(&cluster, &stores).1, 2);
+}
+
+#[test]
+fn s6_a_store_is_wiped_only_if_its_changelog_says_so() {
+    let cluster = changelog();
+    cluster.write(CHANGELOG, 0, [count("a"), count("b")]);
+    let stores = Lasting::default();
+    assert_eq!(restore(&cluster, &stores), (2, 1));
+    cluster.write(CHANGELOG, 0, [count("c")]);
+    assert_eq!(restore(&cluster, &stores), (1, 2), "only the tail");
+    cluster.write(CHANGELOG, 0, [count("d"), count("e")]);
+    cluster.delete_before(CHANGELOG, 4);
+    assert_eq!(restore(&cluster, &stores), (1, 4), "begins after the store's position");
+    cluster.recreate(CHANGELOG);
+    cluster.write(CHANGELOG, 0, (0..9).map(|_| count("z")));
+    assert_eq!(restore(&cluster, &stores), (9, 8), "another topic of the same name");
+    cluster.recreate(CHANGELOG);
+    assert_eq!(restore(&cluster, &stores), (0, -1));
+    assert_eq!(cluster.end_offset(CHANGELOG), 0);
+}

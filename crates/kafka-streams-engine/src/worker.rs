@@ -1,0 +1,513 @@
+//! One worker: one seat in the group, one consumer, one producer, and the tasks that were assigned to it.
+//!
+//! ```text
+//!            group ──▶ rebalance ──▶ start (restore, offsets, wiring) ──▶ tasks
+//!            fetch ──▶ queues ──▶ nodes ──▶ output ──▶ producer
+//!            commit: flush ▶ acknowledged ▶ offsets ▶ transaction ▶ stores        (recover: drop, abort, start anew)
+//! ```
+//! [`Worker::run_once`] is one turn of the loop. It never waits; its thread sleeps between turns.
+
+mod commit;
+mod rebalance;
+mod recover;
+mod start;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use kafka_streams_core::{TaskId, TopicPartition};
+use kafka_streams_group::{Event, Revoke};
+use kafka_streams_state::{StoreBackends, StoreSpec, ThreadCache};
+use kafka_streams_topology::Topology;
+
+use crate::config::{Guarantee, WorkerConfig};
+use crate::error::WorkerError;
+use crate::port::{
+    Admin, BrokerError, BrokerErrorKind, Call, CallId, Fetch, FetchEvent, Group, Produce, Reply,
+};
+use crate::restore::{Restore, RestoreEvent};
+use crate::task::{Drained, Task};
+use crate::task_offsets::TaskOffsets;
+use commit::Commit;
+pub(crate) use commit::begin_transaction;
+use recover::{Recovery, Trouble};
+use start::Starting;
+
+/// Records that a task processes before the next one has its turn.
+const TURN_RECORDS: usize = 1000;
+/// How often the group is told that this worker is alive; far below any `max.poll.interval.ms`.
+const ALIVE_INTERVAL_MS: i64 = 100;
+/// The longest sleep: a turn costs microseconds, and a lost wake-up would cost no more than this.
+const MAX_SLEEP_MS: i64 = 100;
+
+/// The worker's way to the outside world.
+pub trait Ports {
+    /// Reads input partitions.
+    type Fetch: Fetch;
+    /// Writes output and changelogs.
+    type Produce: Produce;
+    /// The seat in the group.
+    type Group: Group;
+    /// Asks the cluster.
+    type Admin: Admin;
+    /// Restores stores elsewhere.
+    type Restore: Restore;
+}
+
+/// One of each port.
+pub struct PortSet<P: Ports> {
+    /// Reads input partitions.
+    pub fetch: P::Fetch,
+    /// The seat in the group.
+    pub group: P::Group,
+    /// Asks the cluster.
+    pub admin: P::Admin,
+    /// Restores stores elsewhere.
+    pub restore: P::Restore,
+    /// Makes a producer: at the start, and after one was fenced.
+    pub make_producer: Box<dyn FnMut() -> Result<P::Produce, BrokerError>>,
+}
+
+/// Who opens the stores.
+#[derive(Clone)]
+pub struct Backends {
+    /// Stores that outlive the process.
+    pub persistent: Arc<dyn StoreBackends>,
+    /// Stores that do not.
+    pub in_memory: Arc<dyn StoreBackends>,
+}
+
+impl Backends {
+    pub(crate) fn of(&self, spec: &StoreSpec) -> Arc<dyn StoreBackends> {
+        if spec.persistent { self.persistent.clone() } else { self.in_memory.clone() }
+    }
+}
+
+/// What a worker is made from besides its ports.
+pub struct WorkerSetup {
+    /// The topology.
+    pub topology: Arc<Topology>,
+    /// The configuration.
+    pub config: WorkerConfig,
+    /// Who opens the stores.
+    pub backends: Backends,
+    /// This thread's share of the record cache.
+    pub cache: ThreadCache,
+    /// The tasks of the process.
+    pub task_offsets: TaskOffsets,
+    /// Tells the workers of the process apart.
+    pub worker: u32,
+}
+
+/// What the runtime may want to pass on to its listeners.
+#[derive(Debug)]
+pub enum Notice {
+    /// A rebalance gave this worker these tasks.
+    Assigned {
+        /// The group's generation.
+        generation: i32,
+        /// All tasks of this worker.
+        tasks: Vec<TaskId>,
+    },
+    /// A rebalance takes these tasks away; they are being committed.
+    Revoking(Vec<TaskId>),
+    /// A task's stores are open and its position known: it belongs to this worker.
+    Acquired {
+        /// The group's generation.
+        generation: i32,
+        /// The task.
+        task: TaskId,
+    },
+    /// A task was closed; nothing of it is touched any more.
+    Released {
+        /// The group's generation.
+        generation: i32,
+        /// The task.
+        task: TaskId,
+    },
+    /// News of a restore, other than its completion.
+    Restore(RestoreEvent),
+    /// All tasks are running.
+    Running,
+}
+
+/// What a turn came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// There is more to do: take another turn at once.
+    Worked,
+    /// Nothing to do before this time (wall clock, milliseconds) or a wake-up.
+    IdleUntil(i64),
+    /// The worker is closed.
+    Closed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Running,
+    /// Commit, close the tasks, and leave.
+    Closing { notify: bool },
+    /// Drop everything, and leave.
+    Abandoning,
+    /// The tasks are closed; waiting for the group to say goodbye.
+    Leaving,
+    Closed,
+}
+
+type BatchOf<P> = <<P as Ports>::Fetch as Fetch>::Batch;
+
+/// A worker. Lives on one thread.
+pub struct Worker<P: Ports> {
+    topology: Arc<Topology>,
+    config: WorkerConfig,
+    backends: Backends,
+    cache: ThreadCache,
+    task_offsets: TaskOffsets,
+    worker: u32,
+    fetch: P::Fetch,
+    group: P::Group,
+    admin: P::Admin,
+    restore: P::Restore,
+    make_producer: Box<dyn FnMut() -> Result<P::Produce, BrokerError>>,
+    produce: P::Produce,
+    /// Whether the producer may be used: at once, or after its transactions are initialised.
+    producer_ready: bool,
+    in_transaction: bool,
+    tasks: BTreeMap<TaskId, Task<BatchOf<P>>>,
+    starting: BTreeMap<TaskId, Starting>,
+    revoking: Vec<Revoke>,
+    commit: Commit,
+    recovery: Option<Recovery>,
+    /// Trouble that deliveries or the fetch reported, to be seen to between records.
+    trouble: Option<Trouble>,
+    mode: Mode,
+    generation: i32,
+    next_incarnation: u32,
+    last_commit_ms: i64,
+    last_alive_ms: i64,
+    purge: Purge,
+    /// Since when errors have come up that should pass, by what they concern.
+    failing: BTreeMap<String, i64>,
+    known_partitions: BTreeMap<Arc<str>, i32>,
+    notices: VecDeque<Notice>,
+    was_running: bool,
+    /// The leader was asked to shut down the application and has not answered.
+    shutdown_pending: bool,
+}
+
+#[derive(Debug, Default)]
+struct Purge {
+    last_ms: i64,
+    call: Option<CallId>,
+    committed: BTreeMap<TopicPartition, i64>,
+}
+
+impl<P: Ports> Worker<P> {
+    /// A worker that is about to join its group.
+    ///
+    /// # Errors
+    /// The producer cannot be made.
+    pub fn new(setup: WorkerSetup, ports: PortSet<P>, now: i64) -> Result<Self, WorkerError> {
+        let PortSet { fetch, mut group, admin, restore, mut make_producer } = ports;
+        let produce = make_producer().map_err(|error| WorkerError::Broker { what: "making a producer".to_owned(), error })?;
+        let topics = setup.topology.source_topics();
+        let topics = topics.map(|(topic, _)| topic.decorated(&setup.config.application_id).to_string()).collect();
+        group.tell(Event::Subscribe { topics });
+        group.tell(Event::TaskOffsetSums(setup.task_offsets.sums_for(setup.worker)));
+        group.tell(Event::Start);
+        Ok(Worker {
+            producer_ready: setup.config.guarantee == Guarantee::AtLeastOnce,
+            topology: setup.topology,
+            config: setup.config,
+            backends: setup.backends,
+            cache: setup.cache,
+            task_offsets: setup.task_offsets,
+            worker: setup.worker,
+            fetch,
+            group,
+            admin,
+            restore,
+            make_producer,
+            produce,
+            in_transaction: false,
+            tasks: BTreeMap::new(),
+            starting: BTreeMap::new(),
+            revoking: Vec::new(),
+            commit: Commit::default(),
+            recovery: None,
+            trouble: None,
+            mode: Mode::Running,
+            generation: -1,
+            next_incarnation: 0,
+            last_commit_ms: now,
+            last_alive_ms: i64::MIN,
+            purge: Purge { last_ms: now, ..Purge::default() },
+            failing: BTreeMap::new(),
+            known_partitions: BTreeMap::new(),
+            notices: VecDeque::new(),
+            was_running: false,
+            shutdown_pending: false,
+        })
+    }
+
+    /// One turn. `now` is the wall-clock time in milliseconds.
+    ///
+    /// # Errors
+    /// The worker cannot go on: call [`abandon`](Worker::abandon), and go on turning until it is closed.
+    pub fn run_once(&mut self, now: i64) -> Result<Turn, WorkerError> {
+        if self.mode == Mode::Closed {
+            return Ok(Turn::Closed);
+        }
+        self.tell_alive(now);
+        let mut worked = self.follow_group(now)?;
+        worked |= self.take_answers(now)?;
+        worked |= self.take_restored(now)?;
+        worked |= self.serve_producer()?;
+        if let Some(trouble) = self.trouble.take() {
+            self.begin_recovery(trouble, now)?;
+        }
+        let mut wake_at = None;
+        if self.recovery.is_some() {
+            worked |= self.recover(now)?;
+        } else {
+            worked |= self.start_tasks(now)?;
+            if self.commit.is_idle() && self.producer_ready {
+                worked |= self.fill_queues(now)?;
+                let (processed, deadline) = self.process(now)?;
+                worked |= processed;
+                wake_at = deadline;
+            }
+            worked |= self.commit(now)?;
+            self.purge(now);
+        }
+        self.close_if_done();
+        self.note_running();
+        Ok(match self.mode {
+            Mode::Closed => Turn::Closed,
+            _ if worked => Turn::Worked,
+            _ => Turn::IdleUntil(self.sleep_until(now, wake_at)),
+        })
+    }
+
+    /// Begins to close in good order: commit, close the tasks, leave. `notify` sends LeaveGroup, so that the tasks move
+    /// at once; without it they stay with this member's id until `session.timeout.ms`, as the JVM does by default.
+    pub fn close(&mut self, notify: bool) {
+        if self.mode == Mode::Running {
+            self.mode = Mode::Closing { notify };
+        }
+    }
+
+    /// Begins to close without committing: after an error, or when closing in good order takes too long.
+    pub fn abandon(&mut self, now: i64) {
+        if !matches!(self.mode, Mode::Leaving | Mode::Closed) {
+            self.mode = Mode::Abandoning;
+            self.commit = Commit::default();
+            let _ = self.begin_recovery(Trouble::Abandoned, now);
+        }
+    }
+
+    /// As [`abandon`](Worker::abandon), but stays in the group until its leader has told all instances to shut down.
+    pub fn abandon_and_request_shutdown(&mut self, now: i64) {
+        self.abandon(now);
+        self.shutdown_pending = true;
+        self.group.tell(Event::RequestShutdown);
+        self.rejoin("application shutdown requested".to_owned());
+    }
+
+    /// Makes the group rebalance.
+    pub fn rejoin(&mut self, reason: String) {
+        self.group.tell(Event::Rejoin { reason, at_once: true });
+    }
+
+    /// The next news for listeners.
+    pub fn poll_notice(&mut self) -> Option<Notice> {
+        self.notices.pop_front()
+    }
+
+    /// The tasks that run or are about to.
+    pub fn tasks(&self) -> impl Iterator<Item = TaskId> + '_ {
+        self.tasks.keys().chain(self.starting.keys()).copied()
+    }
+
+    fn tell_alive(&mut self, now: i64) {
+        if now >= self.last_alive_ms.saturating_add(ALIVE_INTERVAL_MS) {
+            self.last_alive_ms = now;
+            self.group.tell(Event::WorkerAlive);
+        }
+    }
+
+    /// Takes deliveries, and sees to it that the producer becomes ready.
+    fn serve_producer(&mut self) -> Result<bool, WorkerError> {
+        let recovering = self.recovery.is_some();
+        let (tasks, trouble) = (&mut self.tasks, &mut self.trouble);
+        let (mut worked, mut failed) = (false, None);
+        let mut current: Option<&mut Task<BatchOf<P>>> = None;
+        let mut by_incarnation: BTreeMap<u32, &mut Task<BatchOf<P>>> = BTreeMap::new();
+        let mut indexed = false;
+        let mut tasks_once = Some(tasks);
+        self.produce.poll(&mut |delivery| {
+            worked = true;
+            let incarnation = (delivery.tag >> 32) as u32;
+            if current.as_ref().is_none_or(|task| task.incarnation != incarnation) {
+                if !indexed {
+                    indexed = true;
+                    if let Some(tasks) = tasks_once.take() {
+                        by_incarnation = tasks.values_mut().map(|task| (task.incarnation, task)).collect();
+                    }
+                }
+                let next = by_incarnation.remove(&incarnation);
+                if let Some(previous) = current.take() {
+                    by_incarnation.insert(previous.incarnation, previous);
+                }
+                current = next;
+            }
+            let Some(task) = &mut current else { return };
+            match &delivery.result {
+                Err(_) if recovering || trouble.is_some() => {}
+                Err(error) if trouble_of(error).is_some() => *trouble = trouble_of(error),
+                _ => {
+                    if let Err(error) = task.on_delivery(delivery) {
+                        failed.get_or_insert(error);
+                    }
+                }
+            }
+        });
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(worked),
+        }
+    }
+
+    fn take_answers(&mut self, now: i64) -> Result<bool, WorkerError> {
+        let mut worked = false;
+        while let Some((call, reply)) = self.admin.poll() {
+            worked = true;
+            if self.purge.call == Some(call) {
+                self.purge.call = None;
+                if let Reply::DeleteRecords(Err(error)) = reply {
+                    tracing::warn!(%error, "purging repartition topics failed, it will be tried again");
+                }
+            } else if self.commit.is_waiting_for(call) {
+                self.on_offsets_committed(reply, now)?;
+            } else {
+                self.on_start_answer(call, reply, now)?;
+            }
+        }
+        Ok(worked)
+    }
+
+    /// Takes what was fetched, for every queue with room.
+    fn fill_queues(&mut self, now: i64) -> Result<bool, WorkerError> {
+        let limit = self.config.buffered_records_per_partition.max(1);
+        let mut worked = false;
+        for task in self.tasks.values_mut() {
+            for queue in &mut task.group.queues {
+                while queue.buffered() < limit {
+                    match self.fetch.poll(queue.slot, limit) {
+                        Some(FetchEvent::Batch(batch)) => queue.push(batch, now),
+                        Some(FetchEvent::End { next_offset }) => queue.end(next_offset),
+                        Some(FetchEvent::OutOfRange) => {
+                            let reason = format!("{} has no record at offset {}", queue.partition, queue.position());
+                            self.trouble = Some(Trouble::StartAnew { reason });
+                            return Ok(true);
+                        }
+                        Some(FetchEvent::Failed(error)) => {
+                            let what = format!("reading {}", queue.partition);
+                            let since = *self.failing.entry(what).or_insert(now);
+                            let passes = matches!(error.kind, BrokerErrorKind::Retriable | BrokerErrorKind::UnknownTopic);
+                            if !passes || now - since > self.config.task_timeout_ms {
+                                let (task, partition) = (task.id, queue.partition.clone());
+                                return Err(WorkerError::Fetch { task, partition, error });
+                            }
+                            break;
+                        }
+                        None => break,
+                    }
+                    worked = true;
+                    if !self.failing.is_empty() {
+                        self.failing.remove(&format!("reading {}", queue.partition));
+                    }
+                }
+            }
+        }
+        Ok(worked)
+    }
+
+    /// Gives every task its turn, and its output to the producer.
+    fn process(&mut self, now: i64) -> Result<(bool, Option<i64>), WorkerError> {
+        let (mut worked, mut wake_at) = (false, None);
+        for task in self.tasks.values_mut() {
+            if task.drain_if_any(&mut self.produce, &mut self.in_transaction, self.config.guarantee)? == Drained::Blocked {
+                continue;
+            }
+            let (processed, idle_until) = task.process(now, TURN_RECORDS, self.config.max_task_idle_ms)?;
+            task.punctuate_wall_clock(now)?;
+            worked |= processed > 0;
+            wake_at = earliest(wake_at, earliest(idle_until, task.cx.timers.next_wall_clock()));
+            task.drain_if_any(&mut self.produce, &mut self.in_transaction, self.config.guarantee)?;
+        }
+        Ok((worked, wake_at))
+    }
+
+    /// Deletes the records of repartition topics that are processed and committed.
+    fn purge(&mut self, now: i64) {
+        if now - self.purge.last_ms < self.config.repartition_purge_interval_ms || self.purge.call.is_some() {
+            return;
+        }
+        self.purge.last_ms = now;
+        let committed = std::mem::take(&mut self.purge.committed);
+        if !committed.is_empty() {
+            self.purge.call = Some(self.admin.call(Call::DeleteRecords(committed.into_iter().collect())));
+        }
+    }
+
+    /// Whether an error that should pass has lasted longer than `task.timeout.ms`; to be called with every such error.
+    fn bear(&mut self, what: &str, error: BrokerError, now: i64) -> Result<(), WorkerError> {
+        let since = *self.failing.entry(what.to_owned()).or_insert(now);
+        if error.kind != BrokerErrorKind::Retriable || now - since > self.config.task_timeout_ms {
+            return Err(WorkerError::Broker { what: what.to_owned(), error });
+        }
+        if since == now {
+            tracing::warn!(what, %error, "will be tried again");
+        }
+        Ok(())
+    }
+
+    fn note_running(&mut self) {
+        let running = self.starting.is_empty() && self.recovery.is_none() && self.generation >= 0;
+        if running && !self.was_running {
+            self.notices.push_back(Notice::Running);
+        }
+        self.was_running = running;
+    }
+
+    fn sleep_until(&self, now: i64, wake_at: Option<i64>) -> i64 {
+        let commit_at = match self.commit.is_idle() {
+            true => self.last_commit_ms.saturating_add(self.config.commit_interval_ms),
+            false => now + 1,
+        };
+        let busy = self.recovery.is_some() || !self.commit.is_idle() || !self.producer_ready;
+        let latest = now + if busy { 1 } else { MAX_SLEEP_MS };
+        let wanted = earliest(wake_at, Some(commit_at).filter(|at| *at > now)).unwrap_or(latest);
+        wanted.clamp(now + 1, latest.max(now + 1))
+    }
+}
+
+/// What an error of a sent record means for all tasks that share the producer (rule C4); `None` if it concerns the
+/// record alone.
+fn trouble_of(error: &BrokerError) -> Option<Trouble> {
+    match error.kind {
+        BrokerErrorKind::Fenced => Some(Trouble::Fenced { reason: error.to_string() }),
+        BrokerErrorKind::AbortRequired | BrokerErrorKind::Retriable | BrokerErrorKind::Rejoin => {
+            Some(Trouble::StartAnew { reason: error.to_string() })
+        }
+        _ => None,
+    }
+}
+
+fn earliest(a: Option<i64>, b: Option<i64>) -> Option<i64> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}

@@ -1,0 +1,131 @@
+//! Tasks come and go: what the group says, and what the worker answers (rule C2).
+
+use kafka_streams_core::{TaskId, TopicPartition};
+use kafka_streams_group::{Event, WorkerEvent};
+
+use crate::error::WorkerError;
+use crate::port::{Fetch, Group};
+use crate::restore::Restore;
+use crate::worker::recover::Trouble;
+use crate::worker::{Mode, Notice, Ports, Worker};
+
+impl<P: Ports> Worker<P> {
+    pub(super) fn follow_group(&mut self, now: i64) -> Result<bool, WorkerError> {
+        let mut worked = false;
+        while let Some(event) = self.group.poll() {
+            worked = true;
+            match event {
+                WorkerEvent::Rebalancing => tracing::debug!(worker = self.worker, "a rebalance begins"),
+                WorkerEvent::Assigned(assigned) => {
+                    self.generation = assigned.generation;
+                    let tasks = assigned.active.iter().map(|(id, _)| *id).collect();
+                    self.notices.push_back(Notice::Assigned { generation: assigned.generation, tasks });
+                    for (id, partitions) in assigned.active {
+                        if self.mode == Mode::Running && !self.tasks.contains_key(&id) && !self.starting.contains_key(&id) {
+                            self.begin_start(id, partitions, now);
+                        }
+                    }
+                    self.was_running = false;
+                    self.tell_offset_sums();
+                }
+                WorkerEvent::Revoke(revoke) => {
+                    self.generation = revoke.generation;
+                    self.notices.push_back(Notice::Revoking(revoke.tasks.iter().map(|(id, _)| *id).collect()));
+                    self.revoking.push(revoke);
+                }
+                WorkerEvent::Lost { reason } => {
+                    self.begin_recovery(Trouble::Lost { reason: format!("membership lost: {reason:?}") }, now)?;
+                }
+                WorkerEvent::ShutdownRequested => {
+                    self.shutdown_pending = false;
+                    return Err(WorkerError::ShutdownRequested);
+                }
+                WorkerEvent::Fatal(error) => {
+                    // The machine has stopped: it will not say goodbye.
+                    self.mode = if self.tasks.is_empty() { Mode::Closed } else { self.mode };
+                    return Err(WorkerError::Membership(error.to_string()));
+                }
+                WorkerEvent::Left => self.mode = Mode::Closed,
+            }
+        }
+        Ok(worked)
+    }
+
+    /// Closes the tasks that are being given up; everything of theirs is committed, or there was nothing to commit.
+    pub(super) fn finish_revocations(&mut self) {
+        if self.revoking.is_empty() || self.recovery.is_some() {
+            return;
+        }
+        // A task that took in records since this commit began is committed first.
+        let open = |id: &TaskId| self.tasks.get(id).is_some_and(|task| task.needs_commit());
+        if self.revoking.iter().flat_map(|revoke| &revoke.tasks).any(|(id, _)| open(id)) {
+            return;
+        }
+        for revoke in std::mem::take(&mut self.revoking) {
+            let ids: Vec<TaskId> = revoke.tasks.iter().map(|(id, _)| *id).collect();
+            for id in &ids {
+                self.close_task(*id, false);
+                self.cancel_start(*id);
+            }
+            self.group.tell(Event::Released { revocation: revoke.id, tasks: ids });
+        }
+        self.tell_offset_sums();
+    }
+
+    /// Closes a running task; its partitions, for starting it again. `keep` it as this worker's own.
+    pub(super) fn close_task(&mut self, id: TaskId, keep: bool) -> Vec<TopicPartition> {
+        let Some(mut task) = self.tasks.remove(&id) else { return Vec::new() };
+        task.close();
+        let mut partitions = Vec::with_capacity(task.group.queues.len());
+        for queue in &task.group.queues {
+            self.fetch.unassign(queue.slot);
+            partitions.push(queue.partition.clone());
+        }
+        let sum = task.has_changelogs().then(|| task.offset_sum());
+        drop(task);
+        if !keep {
+            self.task_offsets.release(id, self.worker, sum);
+            self.notices.push_back(Notice::Released { generation: self.generation, task: id });
+        }
+        partitions
+    }
+
+    pub(super) fn cancel_start(&mut self, id: TaskId) {
+        if let Some(starting) = self.starting.remove(&id) {
+            self.restore.cancel(id);
+            if starting.is_owned() {
+                self.task_offsets.release(id, self.worker, None);
+                self.notices.push_back(Notice::Released { generation: self.generation, task: id });
+            }
+        }
+    }
+
+    pub(super) fn tell_offset_sums(&mut self) {
+        self.group.tell(Event::TaskOffsetSums(self.task_offsets.sums_for(self.worker)));
+    }
+
+    /// The end of closing: the tasks are committed and closed, or dropped, and the group is told.
+    pub(super) fn close_if_done(&mut self) {
+        let notify = match self.mode {
+            Mode::Closing { notify } => notify,
+            Mode::Abandoning => true,
+            _ => return,
+        };
+        if self.recovery.is_some() || !self.commit.is_idle() || self.shutdown_pending {
+            return;
+        }
+        if self.mode != Mode::Abandoning && self.producer_ready && self.tasks.values().any(|task| task.needs_commit()) {
+            return;
+        }
+        let ids: Vec<TaskId> = self.tasks.keys().copied().collect();
+        for id in ids {
+            self.close_task(id, false);
+        }
+        let ids: Vec<TaskId> = self.starting.keys().copied().collect();
+        for id in ids {
+            self.cancel_start(id);
+        }
+        self.mode = Mode::Leaving;
+        self.group.tell(Event::Leave { notify_coordinator: notify });
+    }
+}

@@ -1,0 +1,331 @@
+//! The start of a task (rule S7): its stores are restored elsewhere while its input positions are asked for; then its
+//! nodes are made.
+//!
+//! ```text
+//!  assigned ─▶ owned by this worker alone ─▶ producer ready ─┬─▶ stores restored ───────────────┬─▶ wired ─▶ running
+//!                                                            └─▶ offsets (stable) ─▶ log bounds ─┘
+//! ```
+
+use std::sync::Arc;
+
+use kafka_streams_core::{TaskContext, TaskId, TopicPartition};
+use kafka_streams_state::{StoreParts, StoreSpec};
+use kafka_streams_topology::OffsetReset;
+
+use crate::commit_point::CommitPoint;
+use crate::error::WorkerError;
+use crate::partition_group::PartitionGroup;
+use crate::port::{
+    Admin, BrokerError, BrokerErrorKind, Call, CallId, CommittedOffset, Fetch, LogBounds, Produce, Progress, Reply,
+};
+use crate::position::OffsetMetadata;
+use crate::record_queue::RecordQueue;
+use crate::restore::{Restore, RestoreError, RestoreEvent, RestoreStore, RestoreTask, RestoredStore};
+use crate::task::{StoreState, Task, failed};
+use crate::worker::{Notice, Ports, Worker};
+
+/// Wait before a question is asked again.
+const RETRY_MS: i64 = 20;
+
+/// A task on its way to running.
+pub(super) struct Starting {
+    partitions: Vec<TopicPartition>,
+    owned: bool,
+    stores: Stores,
+    offsets: Offsets,
+}
+
+enum Stores {
+    Waiting,
+    Restoring,
+    Ready(Vec<RestoredStore>),
+}
+
+enum Offsets {
+    /// Ask at this time.
+    Ask(i64),
+    Asked(CallId),
+    /// The bounds of the logs are asked for.
+    Bounds(CallId, Vec<CommittedOffset>),
+    Ready(Vec<(i64, OffsetMetadata)>),
+}
+
+impl Starting {
+    pub(super) fn is_owned(&self) -> bool {
+        self.owned
+    }
+}
+
+impl<P: Ports> Worker<P> {
+    pub(super) fn begin_start(&mut self, id: TaskId, partitions: Vec<TopicPartition>, now: i64) {
+        let starting = Starting { partitions, owned: false, stores: Stores::Waiting, offsets: Offsets::Ask(now) };
+        self.starting.insert(id, starting);
+    }
+
+    /// Goes on with all tasks that are starting.
+    pub(super) fn start_tasks(&mut self, now: i64) -> Result<bool, WorkerError> {
+        if !self.producer_ready {
+            // S7: our own old transaction is settled before any offset or store is looked at.
+            const WHAT: &str = "initialising transactions";
+            match self.produce.init_transactions() {
+                Progress::Pending => return Ok(false),
+                Progress::Done(Ok(())) => {
+                    self.producer_ready = true;
+                    self.failing.remove(WHAT);
+                }
+                Progress::Done(Err(error)) => return self.bear(WHAT, error, now).map(|()| false),
+            }
+        }
+        let ids: Vec<TaskId> = self.starting.keys().copied().collect();
+        let mut worked = false;
+        for id in ids {
+            worked |= self.start_task(id, now)?;
+        }
+        Ok(worked)
+    }
+
+    fn start_task(&mut self, id: TaskId, now: i64) -> Result<bool, WorkerError> {
+        let Some(starting) = self.starting.get_mut(&id) else { return Ok(false) };
+        let mut worked = false;
+        if !starting.owned {
+            // Another thread of this process may still be closing the task.
+            if !self.task_offsets.try_own(id, self.worker) {
+                return Ok(false);
+            }
+            starting.owned = true;
+            self.notices.push_back(Notice::Acquired { generation: self.generation, task: id });
+        }
+        if matches!(starting.stores, Stores::Waiting) {
+            starting.stores = Stores::Restoring;
+            let stores = self.stores_of(id);
+            self.restore.submit(RestoreTask { task: id, stores });
+            worked = true;
+        }
+        let Some(starting) = self.starting.get_mut(&id) else { return Ok(worked) };
+        if let Offsets::Ask(at) = starting.offsets
+            && at <= now
+        {
+            starting.offsets = Offsets::Asked(self.admin.call(Call::FetchOffsets(starting.partitions.clone())));
+            worked = true;
+        }
+        let ready = matches!((&starting.stores, &starting.offsets), (Stores::Ready(_), Offsets::Ready(_)));
+        if ready && self.sink_topics_are_known(id, now)? {
+            self.run_task(id, now)?;
+            worked = true;
+        }
+        Ok(worked)
+    }
+
+    fn stores_of(&self, id: TaskId) -> Vec<RestoreStore> {
+        let Some(part) = usize::try_from(id.subtopology).ok().and_then(|at| self.topology.subtopologies().get(at))
+        else {
+            return Vec::new();
+        };
+        let store = |index: &kafka_streams_topology::StoreIndex| {
+            let spec = self.topology.stores().get(index.0 as usize)?.clone();
+            let source = self.topology.source_changelog(*index).cloned();
+            let own = || kafka_streams_naming::changelog_topic(&self.config.application_id, &spec.name).into();
+            let topic: Option<Arc<str>> = source.or_else(|| spec.logging.is_some().then(own));
+            let changelog = topic.map(|topic| TopicPartition::new(topic, id.partition));
+            let backends = self.backends.of(&spec);
+            Some(RestoreStore { spec, changelog, limit: None, backends })
+        };
+        part.stores.iter().filter_map(store).collect()
+    }
+
+    /// An answer that concerns a starting task, or nobody any more.
+    pub(super) fn on_start_answer(&mut self, call: CallId, reply: Reply, now: i64) -> Result<(), WorkerError> {
+        let asked_by = |starting: &Starting| match &starting.offsets {
+            Offsets::Asked(asked) | Offsets::Bounds(asked, _) => *asked == call,
+            _ => false,
+        };
+        let found = self.starting.iter_mut().find(|(_, starting)| asked_by(starting));
+        let Some((id, starting)) = found else { return Ok(()) };
+        let id = *id;
+        let what = format!("task {id}: asking for the committed offsets");
+        match (std::mem::replace(&mut starting.offsets, Offsets::Ask(now + RETRY_MS)), reply) {
+            (_, Reply::FetchOffsets(Err(error)) | Reply::ListOffsets(Err(error))) => {
+                return self.bear(&what, retriable_if_unknown(error), now);
+            }
+            (Offsets::Asked(_), Reply::FetchOffsets(Ok(committed))) => {
+                let call = self.admin.call(Call::ListOffsets(starting.partitions.clone()));
+                starting.offsets = Offsets::Bounds(call, committed);
+            }
+            (Offsets::Bounds(_, committed), Reply::ListOffsets(Ok(bounds))) => {
+                let partitions = starting.partitions.clone();
+                let positions = self.positions(id, &partitions, &committed, &bounds)?;
+                if let Some(starting) = self.starting.get_mut(&id) {
+                    starting.offsets = Offsets::Ready(positions);
+                }
+            }
+            (_, other) => return Err(WorkerError::Bug(format!("task {id}: unexpected answer {other:?}"))),
+        }
+        self.failing.remove(&what);
+        Ok(())
+    }
+
+    /// Where to begin: at the committed offset, or where `auto.offset.reset` says if there is none that is usable.
+    fn positions(
+        &self,
+        task: TaskId,
+        partitions: &[TopicPartition],
+        committed: &[CommittedOffset],
+        bounds: &[LogBounds],
+    ) -> Result<Vec<(i64, OffsetMetadata)>, WorkerError> {
+        let position = |((partition, committed), bounds): ((&TopicPartition, &CommittedOffset), &LogBounds)| {
+            let reason = match committed.offset {
+                Some(offset) if offset < bounds.start => {
+                    format!("the committed offset {offset} lies before the log's start {}", bounds.start)
+                }
+                Some(offset) if offset > bounds.end => {
+                    format!("the committed offset {offset} lies after the log's end {}", bounds.end)
+                }
+                Some(offset) => return Ok((offset, OffsetMetadata::decode(&committed.metadata))),
+                None => "none is committed".to_owned(),
+            };
+            let reset = self.offset_reset(&partition.topic);
+            let offset = match reset {
+                OffsetReset::Earliest => bounds.start,
+                OffsetReset::Latest => bounds.end,
+                OffsetReset::None => {
+                    return Err(WorkerError::NoOffset { task, partition: partition.clone(), reason });
+                }
+            };
+            if committed.offset.is_some() {
+                tracing::warn!(%task, %partition, reason, offset, "the position is reset by auto.offset.reset");
+            }
+            Ok((offset, OffsetMetadata::decode(&committed.metadata)))
+        };
+        partitions.iter().zip(committed).zip(bounds).map(position).collect()
+    }
+
+    fn offset_reset(&self, topic: &str) -> OffsetReset {
+        let application = &self.config.application_id;
+        let mut sources = self.topology.source_topics();
+        match sources.find(|(name, _)| *name.decorated(application) == *topic) {
+            // What was sent to a repartition topic was committed with its input: none of it may be skipped.
+            Some((name, _)) if name.internal => OffsetReset::Earliest,
+            Some((_, reset)) => reset.unwrap_or(self.config.offset_reset),
+            None => self.config.offset_reset,
+        }
+    }
+
+    pub(super) fn take_restored(&mut self, _now: i64) -> Result<bool, WorkerError> {
+        let mut worked = false;
+        while let Some(event) = self.restore.poll() {
+            worked = true;
+            match event {
+                RestoreEvent::Completed { task, stores } => {
+                    if let Some(starting) = self.starting.get_mut(&task) {
+                        starting.stores = Stores::Ready(stores);
+                    }
+                }
+                RestoreEvent::Failed { task, error } if self.starting.contains_key(&task) => {
+                    return Err(match error {
+                        RestoreError::Store { store, error } => WorkerError::Store { task, store, error },
+                        RestoreError::Broker(error) => {
+                            WorkerError::Broker { what: format!("task {task}: restoring its stores"), error }
+                        }
+                        missing @ RestoreError::NoChangelog { .. } => {
+                            let error = BrokerError {
+                                kind: BrokerErrorKind::UnknownTopic,
+                                action: "restore".to_owned(),
+                                message: missing.to_string(),
+                            };
+                            WorkerError::Broker { what: format!("task {task}: restoring its stores"), error }
+                        }
+                    });
+                }
+                RestoreEvent::Failed { .. } => {}
+                news => {
+                    if matches!(news, RestoreEvent::Batch { .. }) {
+                        self.config.probe.at(CommitPoint::InRestore);
+                    }
+                    self.notices.push_back(Notice::Restore(news));
+                }
+            }
+        }
+        Ok(worked)
+    }
+
+    /// Asks for the partition counts of the task's output topics; true once all are known.
+    fn sink_topics_are_known(&mut self, id: TaskId, now: i64) -> Result<bool, WorkerError> {
+        let part = usize::try_from(id.subtopology).ok().and_then(|at| self.topology.subtopologies().get(at));
+        let topics = part.map(|part| part.sink_topics.clone()).unwrap_or_default();
+        let mut known = true;
+        for topic in topics {
+            let topic = topic.decorated(&self.config.application_id);
+            if self.known_partitions.contains_key(&topic) {
+                continue;
+            }
+            let what = format!("looking up output topic {topic}");
+            match self.produce.partitions(&topic) {
+                Progress::Done(Ok(count)) => {
+                    self.failing.remove(&what);
+                    self.known_partitions.insert(topic, count);
+                }
+                Progress::Pending => known = false,
+                Progress::Done(Err(error)) => {
+                    self.bear(&what, retriable_if_unknown(error), now)?;
+                    known = false;
+                }
+            }
+        }
+        Ok(known)
+    }
+
+    /// Makes the nodes, and lets the task run.
+    fn run_task(&mut self, id: TaskId, now: i64) -> Result<(), WorkerError> {
+        let Some(Starting { partitions, stores: Stores::Ready(stores), offsets: Offsets::Ready(positions), .. }) =
+            self.starting.remove(&id)
+        else {
+            return Err(WorkerError::Bug(format!("task {id} is not ready")));
+        };
+        let application = self.config.application_id.clone();
+        let mut cx = TaskContext::new(id, application.clone(), self.config.handlers.clone());
+        cx.wall_clock = now;
+        let (cache, known) = (&self.cache, &self.known_partitions);
+        let mut ready = stores.iter();
+        let mut parts = |_: &StoreSpec, changelog| match ready.next() {
+            Some(store) => Ok(StoreParts { backend: store.backend.clone(), changelog, cache: cache.clone() }),
+            None => Err(kafka_streams_core::Failure::bug("fewer stores were restored than are wired")),
+        };
+        let graph = self
+            .topology
+            .wire(id.subtopology, &application, &|topic| known.get(topic).copied(), &mut parts)
+            .map_err(|failure| failed(&cx, failure))?;
+        let mut queues = Vec::with_capacity(partitions.len());
+        for (partition, (offset, metadata)) in partitions.into_iter().zip(positions) {
+            let Some(source) = graph.sources.iter().position(|source| source.topic == partition.topic) else {
+                return Err(WorkerError::Bug(format!("task {id} has no source for {partition}")));
+            };
+            let extractor = graph.sources.get(source).and_then(|source| source.timestamp_extractor);
+            let slot = self
+                .fetch
+                .assign(&partition, offset)
+                .map_err(|error| WorkerError::Fetch { task: id, partition: partition.clone(), error })?;
+            let extractor = extractor.unwrap_or(self.config.timestamp_extractor);
+            cx.stream_time = cx.stream_time.max(metadata.partition_time);
+            queues.push(RecordQueue::new(partition, source, slot, extractor, offset, metadata.partition_time));
+        }
+        let states = stores.into_iter().map(|store| StoreState { acked: store.position.offset, position: store.position });
+        self.next_incarnation = self.next_incarnation.wrapping_add(1);
+        let group = PartitionGroup::new(queues);
+        let mut task = Task::new(id, self.next_incarnation, graph, cx, group, states.collect());
+        task.init(now)?;
+        if task.has_changelogs() {
+            self.task_offsets.runs(id);
+        }
+        self.tasks.insert(id, task);
+        self.tell_offset_sums();
+        Ok(())
+    }
+}
+
+/// A topic that was just made is not known everywhere at once.
+fn retriable_if_unknown(error: BrokerError) -> BrokerError {
+    match error.kind {
+        BrokerErrorKind::UnknownTopic => BrokerError { kind: BrokerErrorKind::Retriable, ..error },
+        _ => error,
+    }
+}

@@ -1,0 +1,225 @@
+//! One store: its database, and the batches that it is written in.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{PoisonError, RwLock};
+
+use kafka_streams_state::{BatchSource, CommitBatch, KeyRange, Order, StoreBackend, StoreError, StorePosition};
+use rocksdb::{
+    BoundColumnFamily, DBWithThreadMode, Error, ErrorKind, FlushOptions, MultiThreaded, ReadOptions, WriteBatch,
+    WriteOptions,
+};
+
+use crate::meta::{self, POSITION};
+use crate::options::{META, Shared};
+
+type Database = DBWithThreadMode<MultiThreaded>;
+
+pub(crate) struct RocksDbBackend {
+    dir: PathBuf,
+    db: Database,
+    position: RwLock<Option<StorePosition>>,
+    /// Whether there are batches that the log does not have.
+    unlogged: AtomicBool,
+    with_log: WriteOptions,
+    without_log: WriteOptions,
+}
+
+impl RocksDbBackend {
+    pub(crate) fn open(dir: &Path, shared: &Shared) -> Result<Self, StoreError> {
+        let db = Database::open_cf_descriptors(&shared.database(), dir, shared.column_families())
+            .map_err(|error| opening(&error))?;
+        let mut without_log = WriteOptions::default();
+        without_log.disable_wal(true);
+        let backend = RocksDbBackend {
+            dir: dir.to_owned(),
+            db,
+            position: RwLock::new(None),
+            unlogged: AtomicBool::new(false),
+            with_log: WriteOptions::default(),
+            without_log,
+        };
+        let position = match backend.db.get_pinned_cf(&backend.meta()?, POSITION) {
+            Ok(Some(bytes)) => Some(meta::decode(&bytes)?),
+            Ok(None) if backend.is_empty()? => None,
+            Ok(None) => return Err(StoreError::Unreadable { reason: "it has rows but no position".to_owned() }),
+            Err(error) => return Err(failed("read the position of a store", &error)),
+        };
+        backend.set_position(position);
+        Ok(backend)
+    }
+
+    fn meta(&self) -> Result<std::sync::Arc<BoundColumnFamily<'_>>, StoreError> {
+        self.column_family(META)
+    }
+
+    fn column_family(&self, name: &'static str) -> Result<std::sync::Arc<BoundColumnFamily<'_>>, StoreError> {
+        let missing = || StoreError::Unreadable { reason: format!("the column family {name} is missing") };
+        self.db.cf_handle(name).ok_or_else(missing)
+    }
+
+    fn is_empty(&self) -> Result<bool, StoreError> {
+        let mut empty = true;
+        self.scan(KeyRange::default(), Order::Ascending, &mut |_, _| {
+            empty = false;
+            false
+        })?;
+        Ok(empty)
+    }
+
+    fn set_position(&self, position: Option<StorePosition>) {
+        *self.position.write().unwrap_or_else(PoisonError::into_inner) = position;
+    }
+
+    /// Writes both column families to files, as they stand at one moment.
+    fn flush(&self) -> Result<(), StoreError> {
+        let rows = self.column_family(rocksdb::DEFAULT_COLUMN_FAMILY_NAME)?;
+        let mut options = FlushOptions::default();
+        options.set_wait(true);
+        self.db
+            .flush_cfs_opt(&[&rows, &self.meta()?], &options)
+            .map_err(|error| failed("flush a store", &error))?;
+        self.unlogged.store(false, Ordering::Release);
+        Ok(())
+    }
+}
+
+impl StoreBackend for RocksDbBackend {
+    fn get(&self, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<(), StoreError> {
+        if let Some(value) = self.db.get_pinned(key).map_err(|error| failed("read a store", &error))? {
+            read(&value);
+        }
+        Ok(())
+    }
+
+    fn scan(
+        &self,
+        range: KeyRange<'_>,
+        order: Order,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StoreError> {
+        if range.is_empty() {
+            return Ok(());
+        }
+        let mut options = ReadOptions::default();
+        if let Some(from) = range.from {
+            options.set_iterate_lower_bound(from);
+        }
+        if let Some(to) = range.to {
+            options.set_iterate_upper_bound(to);
+        }
+        let mut rows = self.db.raw_iterator_opt(options);
+        match order {
+            Order::Ascending => rows.seek_to_first(),
+            Order::Descending => rows.seek_to_last(),
+        }
+        while let Some((key, value)) = rows.item() {
+            if !visit(key, value) {
+                return Ok(());
+            }
+            match order {
+                Order::Ascending => rows.next(),
+                Order::Descending => rows.prev(),
+            }
+        }
+        // An iterator ends at its range's end or at an error.
+        rows.status().map_err(|error| failed("read a store", &error))
+    }
+
+    fn approximate_rows(&self) -> Result<u64, StoreError> {
+        let estimate = self.db.property_int_value(rocksdb::properties::ESTIMATE_NUM_KEYS);
+        Ok(estimate.map_err(|error| failed("read a store", &error))?.unwrap_or(0))
+    }
+
+    fn position(&self) -> Option<StorePosition> {
+        self.position.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn commit(&self, batch: CommitBatch<'_>) -> Result<(), StoreError> {
+        let options = match batch.source {
+            BatchSource::Restore => &self.without_log,
+            BatchSource::Processing => {
+                // IMPORTANT: the log must not tell of a batch whose predecessors a kill can still lose.
+                if self.unlogged.load(Ordering::Acquire) {
+                    self.flush()?;
+                }
+                &self.with_log
+            }
+        };
+        let mut writes = WriteBatch::default();
+        for (from, to) in batch.deleted_ranges {
+            if from < to {
+                writes.delete_range(from, to);
+            }
+        }
+        for (key, value) in batch.rows {
+            match value {
+                Some(value) => writes.put(key, value),
+                None => writes.delete(key),
+            }
+        }
+        writes.put_cf(&self.meta()?, POSITION, meta::encode(batch.position));
+        if batch.source == BatchSource::Restore {
+            self.unlogged.store(true, Ordering::Release);
+        }
+        self.db.write_opt(writes, options).map_err(|error| failed("write a store", &error))?;
+        self.set_position(Some(batch.position.clone()));
+        Ok(())
+    }
+
+    fn wipe(&self) -> Result<(), StoreError> {
+        let mut last = None;
+        self.scan(KeyRange::default(), Order::Descending, &mut |key, _| {
+            last = Some([key, &[0]].concat());
+            false
+        })?;
+        let mut writes = WriteBatch::default();
+        writes.delete_cf(&self.meta()?, POSITION);
+        if let Some(end) = &last {
+            writes.delete_range(&[][..], end);
+        }
+        // Flushed at once, so that no old state can come back from the files, whatever of the log is lost.
+        self.db.write_opt(writes, &self.with_log).map_err(|error| failed("wipe a store", &error))?;
+        self.flush()?;
+        self.set_position(None);
+        if last.is_some() {
+            self.db.compact_range(None::<&[u8]>, None::<&[u8]>);
+        }
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<(), StoreError> {
+        if self.unlogged.load(Ordering::Acquire) {
+            self.flush()?;
+        }
+        self.db.flush_wal(true).map_err(|error| failed("sync a store", &error))
+    }
+}
+
+impl fmt::Debug for RocksDbBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RocksDbBackend")
+            .field("dir", &self.dir)
+            .field("position", &self.position())
+            .finish_non_exhaustive()
+    }
+}
+
+/// An error of an open database.
+#[cold]
+fn failed(action: &'static str, error: &Error) -> StoreError {
+    match error.kind() {
+        ErrorKind::Corruption => StoreError::Unreadable { reason: error.to_string() },
+        _ => StoreError::Io { action, reason: error.to_string() },
+    }
+}
+
+/// An error of opening: also a database that has other column families or options than ours is none of ours.
+#[cold]
+fn opening(error: &Error) -> StoreError {
+    match error.kind() {
+        ErrorKind::InvalidArgument | ErrorKind::NotSupported => StoreError::Unreadable { reason: error.to_string() },
+        _ => failed("open a store", error),
+    }
+}

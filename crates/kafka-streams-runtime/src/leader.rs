@@ -1,0 +1,252 @@
+//! The group leader's work: internal topics and tasks, from what the cluster says; then the assignment.
+//!
+//! ```text
+//!  members ─▶ verdict ─▶ source topics ─▶ plan ─▶ internal topics made ─▶ end offsets ─▶ assign ─▶ bytes
+//! ```
+//! Whatever passes by itself (a topic that is slow to show up, one that is marked for deletion, another leader that was
+//! faster) is tried again while heartbeats go on.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use kafka_streams_core::TopicPartition;
+use kafka_streams_engine::port::BrokerErrorKind;
+use kafka_streams_group::codec::assignment_error;
+use kafka_streams_group::leader::{GroupView, TaskSpec, Verdict, assign, error_assignment};
+use kafka_streams_group::{LeadError, ProcessId};
+use kafka_streams_topology::{InternalTopic, Plan, PlanError, PlanOptions, Topology, plan, validate_existing};
+
+use crate::clock::now_ms;
+use crate::port::{BoxFuture, ClusterAdmin, CreateTopicError, GroupLeader, LogEdge, MemberBytes, NewTopic, TopicLayout};
+
+/// Wait before the cluster is asked again.
+const RETRY: Duration = Duration::from_millis(100);
+
+type Assignments = Vec<MemberBytes>;
+
+/// Assigns the tasks of one application.
+pub(crate) struct Leader {
+    pub(crate) topology: Arc<Topology>,
+    pub(crate) application_id: Arc<str>,
+    pub(crate) process_id: ProcessId,
+    pub(crate) options: PlanOptions,
+    pub(crate) cluster: Arc<dyn ClusterAdmin>,
+    /// Trying again ends after this: half of `max.poll.interval.ms`, as on the JVM.
+    pub(crate) patience: Duration,
+    pub(crate) findings: Arc<Findings>,
+}
+
+/// What the leader of this process found last: for the error that its stream thread reports, and for watching the
+/// source topics.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    failure: Mutex<Option<String>>,
+    source_topics: Mutex<BTreeMap<Arc<str>, i32>>,
+}
+
+impl Findings {
+    /// Why no assignment could be made, if so.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The source topics with their partitions, as of the last assignment that this process made; empty before.
+    pub(crate) fn source_topics(&self) -> BTreeMap<Arc<str>, i32> {
+        self.source_topics.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn failed(&self, reason: String) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+    }
+
+    fn planned(&self, source_topics: BTreeMap<Arc<str>, i32>) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.source_topics.lock().unwrap_or_else(PoisonError::into_inner) = source_topics;
+    }
+}
+
+/// Why the leader has no assignment for the members.
+enum Refusal {
+    /// Everybody is told this code.
+    Code(i32, String),
+    /// Nobody is told anything; the group tries again.
+    Later(String),
+}
+
+impl GroupLeader for Leader {
+    fn lead(&self, generation: i32, members: Assignments) -> BoxFuture<'_, Result<Assignments, LeadError>> {
+        Box::pin(async move {
+            let view = GroupView::decode(&members);
+            for (member, error) in view.rejected() {
+                tracing::warn!(member, %error, "a member's subscription cannot be read; it gets no tasks");
+            }
+            match self.assignment(&view).await {
+                Ok(assignments) => {
+                    tracing::info!(generation, members = members.len(), "assigned the tasks of the group");
+                    Ok(assignments)
+                }
+                Err(Refusal::Code(code, reason)) => {
+                    tracing::error!(generation, reason, "no tasks can be assigned; all members are told to stop");
+                    self.findings.failed(reason);
+                    Ok(error_assignment(&view, code))
+                }
+                Err(Refusal::Later(reason)) => Err(LeadError { reason }),
+            }
+        })
+    }
+}
+
+impl Leader {
+    async fn assignment(&self, view: &GroupView) -> Result<Assignments, Refusal> {
+        match view.verdict() {
+            Verdict::Assign => {}
+            Verdict::Shutdown => {
+                return Ok(error_assignment(view, assignment_error::SHUTDOWN_REQUESTED));
+            }
+            Verdict::Incompatible(error) => {
+                return Err(Refusal::Code(assignment_error::ASSIGNMENT_ERROR, error.to_string()));
+            }
+        }
+        let plan = self.plan().await?;
+        let new = self.make_internal_topics(&plan).await?;
+        let tasks = self.task_specs(&plan, &new).await?;
+        self.findings.planned(plan.source_topics);
+        match assign(view, &tasks, self.process_id, now_ms()) {
+            Ok(assignment) => Ok(assignment.members),
+            Err(error) => Err(Refusal::Code(assignment_error::ASSIGNMENT_ERROR, error.to_string())),
+        }
+    }
+
+    async fn plan(&self) -> Result<Plan, Refusal> {
+        let external = self.topology.source_topics().filter(|(topic, _)| !topic.internal);
+        let topics: Vec<Arc<str>> = external.map(|(topic, _)| topic.name.clone()).collect();
+        let described =
+            self.patiently("describe the source topics", || self.cluster.describe_topics(&topics)).await?;
+        let partitions = partition_counts(described);
+        plan(&self.topology, &self.application_id, &self.options, &partitions).map_err(|error| {
+            let code = match error {
+                PlanError::MissingSourceTopics { .. } => assignment_error::INCOMPLETE_SOURCE_TOPIC_METADATA,
+                _ => assignment_error::ASSIGNMENT_ERROR,
+            };
+            Refusal::Code(code, error.to_string())
+        })
+    }
+
+    /// Creates the internal topics that are missing, and waits until the cluster knows all of them; the new ones.
+    async fn make_internal_topics(&self, plan: &Plan) -> Result<Vec<Arc<str>>, Refusal> {
+        let names: Vec<Arc<str>> = plan.internal_topics.keys().cloned().collect();
+        let mut new = Vec::new();
+        if names.is_empty() {
+            return Ok(new);
+        }
+        let deadline = tokio::time::Instant::now() + self.patience;
+        loop {
+            let described =
+                self.patiently("describe internal topics", || self.cluster.describe_topics(&names)).await?;
+            let missing = validate_existing(plan, &partition_counts(described))
+                .map_err(|error| Refusal::Code(assignment_error::ASSIGNMENT_ERROR, error.to_string()))?;
+            if missing.is_empty() {
+                return Ok(new);
+            }
+            if tokio::time::Instant::now() >= deadline {
+                let names: Vec<&str> = missing.iter().map(|topic| &*topic.name).collect();
+                return Err(Refusal::Later(format!("internal topics do not show up: {}", names.join(", "))));
+            }
+            self.create(&missing, &mut new).await?;
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    async fn create(&self, missing: &[&InternalTopic], new: &mut Vec<Arc<str>>) -> Result<(), Refusal> {
+        // What was created a moment ago and is not visible yet answers "exists", like what is marked for deletion.
+        let wanted: Vec<NewTopic> = missing.iter().map(|topic| new_topic(topic)).collect();
+        let outcomes = self.patiently("create internal topics", || self.cluster.create_topics(&wanted)).await?;
+        for (topic, outcome) in missing.iter().zip(outcomes) {
+            match outcome {
+                Ok(_) => {
+                    tracing::info!(topic = %topic.name, partitions = topic.partitions, "created an internal topic");
+                    new.push(topic.name.clone());
+                }
+                Err(CreateTopicError::Exists(_)) => {}
+                Err(CreateTopicError::Failed(error)) if error.kind == BrokerErrorKind::Retriable => {
+                    tracing::warn!(topic = %topic.name, %error, "creating an internal topic will be tried again");
+                }
+                Err(error) => {
+                    let reason = format!("internal topic {} cannot be created: {error}", topic.name);
+                    return Err(Refusal::Code(assignment_error::ASSIGNMENT_ERROR, reason));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The tasks with the sums of their changelogs' end offsets; without sums if these cannot be had, so that all tasks
+    /// stay where they are for now.
+    async fn task_specs(&self, plan: &Plan, new: &[Arc<str>]) -> Result<Vec<TaskSpec>, Refusal> {
+        let is_old = |partition: &&TopicPartition| !new.contains(&partition.topic);
+        let asked: Vec<TopicPartition> =
+            plan.tasks.iter().flat_map(|task| task.changelogs.iter().filter(is_old)).cloned().collect();
+        let ends: Option<BTreeMap<TopicPartition, i64>> = if asked.is_empty() {
+            Some(BTreeMap::new())
+        } else {
+            match self.cluster.list_offsets(&asked, LogEdge::End).await {
+                Ok(ends) => Some(asked.into_iter().zip(ends).collect()),
+                Err(error) => {
+                    tracing::warn!(%error, "end offsets of changelogs unknown; tasks stay where they are");
+                    None
+                }
+            }
+        };
+        let sum = |changelogs: &[TopicPartition]| {
+            let ends = ends.as_ref()?;
+            Some(changelogs.iter().filter_map(|partition| ends.get(partition)).fold(0_i64, |sum, end| sum.saturating_add(*end)))
+        };
+        let spec = |task: &kafka_streams_topology::PlannedTask| TaskSpec {
+            id: task.id,
+            source_partitions: task.sources.clone(),
+            stateful: !task.changelogs.is_empty() || !task.source_changelogs.is_empty(),
+            changelog_end_offset_sum: sum(&task.changelogs),
+        };
+        Ok(plan.tasks.iter().map(spec).collect())
+    }
+
+    /// Asks until there is an answer or an error that does not pass, or patience is at its end.
+    async fn patiently<'a, T>(
+        &'a self,
+        what: &'static str,
+        ask: impl Fn() -> BoxFuture<'a, Result<T, kafka_streams_engine::port::BrokerError>>,
+    ) -> Result<T, Refusal> {
+        let deadline = tokio::time::Instant::now() + self.patience;
+        loop {
+            match ask().await {
+                Ok(answer) => return Ok(answer),
+                Err(error) if error.kind == BrokerErrorKind::Retriable && tokio::time::Instant::now() < deadline => {
+                    tracing::debug!(what, %error, "will be tried again");
+                    tokio::time::sleep(RETRY).await;
+                }
+                Err(error) if error.kind == BrokerErrorKind::Retriable => {
+                    return Err(Refusal::Later(format!("cannot {what}: {error}")));
+                }
+                Err(error) => {
+                    return Err(Refusal::Code(assignment_error::ASSIGNMENT_ERROR, format!("cannot {what}: {error}")));
+                }
+            }
+        }
+    }
+}
+
+fn new_topic(topic: &InternalTopic) -> NewTopic {
+    NewTopic {
+        name: topic.name.clone(),
+        partitions: Some(topic.partitions),
+        replication_factor: Some(topic.replication_factor).filter(|factor| *factor > 0),
+        settings: topic.config.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+    }
+}
+
+/// The topics that exist, with their numbers of partitions.
+pub(crate) fn partition_counts(topics: Vec<Option<TopicLayout>>) -> BTreeMap<Arc<str>, i32> {
+    let count = |topic: TopicLayout| (topic.name, i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX));
+    topics.into_iter().flatten().map(count).collect()
+}

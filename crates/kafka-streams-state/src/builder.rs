@@ -1,0 +1,202 @@
+//! The declaration of a store, from which each task makes its own.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use kafka_streams_core::SharedSerde;
+
+use crate::layer::segments::ExpiryRule;
+use crate::layer::{Layers, RowFormat};
+use crate::{
+    KeyValueStore, StateStore, StoreBuilder, StoreKind, StoreParts, StoreSpec, TimestampedKeyValueStore,
+    TimestampedWindowStore, WindowStore,
+};
+
+/// Makes stores of the type `S`. Returned by [`Stores`](crate::Stores); logged and not cached unless told otherwise.
+pub struct TypedStoreBuilder<S: TypedStore> {
+    spec: StoreSpec,
+    keys: SharedSerde<S::Key>,
+    values: SharedSerde<S::Value>,
+    logs_headers: bool,
+    store: PhantomData<fn() -> S>,
+}
+
+/// Makes [`KeyValueStore`]s.
+pub type KeyValueStoreBuilder<K, V> = TypedStoreBuilder<KeyValueStore<K, V>>;
+/// Makes [`TimestampedKeyValueStore`]s.
+pub type TimestampedKeyValueStoreBuilder<K, V> = TypedStoreBuilder<TimestampedKeyValueStore<K, V>>;
+/// Makes [`WindowStore`]s.
+pub type WindowStoreBuilder<K, V> = TypedStoreBuilder<WindowStore<K, V>>;
+/// Makes [`TimestampedWindowStore`]s.
+pub type TimestampedWindowStoreBuilder<K, V> = TypedStoreBuilder<TimestampedWindowStore<K, V>>;
+
+/// The store types of this crate; nobody else can implement it.
+pub trait TypedStore: StateStore + Any {
+    /// The type of its keys.
+    type Key: 'static;
+    /// The type of its values, without their timestamps.
+    type Value: 'static;
+    /// Whether its rows carry a timestamp before the value.
+    const TIMESTAMPED: bool;
+
+    /// Makes a store from what is below its types.
+    #[doc(hidden)]
+    fn make(inner: sealed::Inner, keys: SharedSerde<Self::Key>, values: SharedSerde<Self::Value>) -> Self;
+}
+
+mod sealed {
+    use super::{Layers, StoreKind};
+
+    /// What is below the types of a store.
+    pub struct Inner {
+        pub(super) layers: Layers,
+        pub(super) kind: StoreKind,
+    }
+}
+
+impl<S: TypedStore> TypedStoreBuilder<S> {
+    /// A store of this name and kind. `kind` is a window kind if and only if `S` is a window store; see
+    /// [`Stores`](crate::Stores) for functions that cannot be called wrongly.
+    pub fn new(
+        name: impl Into<Arc<str>>,
+        kind: StoreKind,
+        persistent: bool,
+        keys: SharedSerde<S::Key>,
+        values: SharedSerde<S::Value>,
+    ) -> Self {
+        let spec = StoreSpec {
+            name: name.into(),
+            kind,
+            timestamped: S::TIMESTAMPED,
+            persistent,
+            caching: false,
+            logging: Some(BTreeMap::new()),
+        };
+        TypedStoreBuilder { spec, keys, values, logs_headers: false, store: PhantomData }
+    }
+
+    /// Holds updates back, so that only the last of a key is logged and forwarded at a commit or when the cache is full.
+    /// Stores of duplicates are never cached.
+    #[must_use]
+    pub fn with_caching_enabled(mut self) -> Self {
+        self.spec.caching = true;
+        self
+    }
+
+    /// Logs and forwards every update (the default).
+    #[must_use]
+    pub fn with_caching_disabled(mut self) -> Self {
+        self.spec.caching = false;
+        self
+    }
+
+    /// Gives the store a changelog (the default), whose topic has this configuration in addition to its kind's.
+    #[must_use]
+    pub fn with_logging_enabled(mut self, topic_config: BTreeMap<String, String>) -> Self {
+        self.spec.logging = Some(topic_config);
+        self
+    }
+
+    /// Gives the store no changelog: its content is lost with its files, and with every move of its task.
+    #[must_use]
+    pub fn with_logging_disabled(mut self) -> Self {
+        self.spec.logging = None;
+        self
+    }
+
+    /// Sends the headers of the record in hand with each changelog record, as the JVM does for the window stores of
+    /// stream-stream joins and for foreign-key subscription stores.
+    #[must_use]
+    pub fn with_record_headers_logged(mut self) -> Self {
+        self.logs_headers = true;
+        self
+    }
+
+    /// The serde of the keys.
+    pub fn key_serde(&self) -> &SharedSerde<S::Key> {
+        &self.keys
+    }
+
+    /// The serde of the values.
+    pub fn value_serde(&self) -> &SharedSerde<S::Value> {
+        &self.values
+    }
+}
+
+impl<S: TypedStore> StoreBuilder for TypedStoreBuilder<S> {
+    type Store = S;
+
+    fn spec(&self) -> StoreSpec {
+        self.spec.clone()
+    }
+
+    fn build(&self, parts: StoreParts) -> Rc<S> {
+        let StoreSpec { name, kind, timestamped, persistent, caching, .. } = &self.spec;
+        let (windows, retain_duplicates) = match *kind {
+            StoreKind::KeyValue => (None, false),
+            StoreKind::Window { retention_ms, retain_duplicates, .. } => {
+                (Some(ExpiryRule { retention_ms, exact: !persistent }), retain_duplicates)
+            }
+        };
+        let format =
+            RowFormat { timestamped: *timestamped, windows, retain_duplicates, logs_headers: self.logs_headers };
+        let layers = Layers::new(name.clone(), format, *caching, parts);
+        Rc::new(S::make(sealed::Inner { layers, kind: *kind }, self.keys.clone(), self.values.clone()))
+    }
+}
+
+impl<S: TypedStore> Clone for TypedStoreBuilder<S> {
+    fn clone(&self) -> Self {
+        TypedStoreBuilder {
+            spec: self.spec.clone(),
+            keys: self.keys.clone(),
+            values: self.values.clone(),
+            logs_headers: self.logs_headers,
+            store: PhantomData,
+        }
+    }
+}
+
+impl<S: TypedStore> fmt::Debug for TypedStoreBuilder<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TypedStoreBuilder").field("spec", &self.spec).finish_non_exhaustive()
+    }
+}
+
+macro_rules! typed_store {
+    ($store:ident, $timestamped:literal, |$inner:ident, $keys:ident, $values:ident| $make:expr) => {
+        impl<K: 'static, V: 'static> TypedStore for $store<K, V> {
+            type Key = K;
+            type Value = V;
+            const TIMESTAMPED: bool = $timestamped;
+
+            fn make($inner: sealed::Inner, $keys: SharedSerde<K>, $values: SharedSerde<V>) -> Self {
+                $make
+            }
+        }
+    };
+}
+
+typed_store!(KeyValueStore, false, |inner, keys, values| KeyValueStore::new(inner.layers, keys, values));
+typed_store!(TimestampedKeyValueStore, true, |inner, keys, values| {
+    TimestampedKeyValueStore::new(inner.layers, keys, values)
+});
+typed_store!(WindowStore, false, |inner, keys, values| {
+    let (size, retain_duplicates) = window(inner.kind);
+    WindowStore::new(inner.layers, keys, values, size, retain_duplicates)
+});
+typed_store!(TimestampedWindowStore, true, |inner, keys, values| {
+    let (size, retain_duplicates) = window(inner.kind);
+    TimestampedWindowStore::new(inner.layers, keys, values, size, retain_duplicates)
+});
+
+fn window(kind: StoreKind) -> (i64, bool) {
+    match kind {
+        StoreKind::Window { window_size_ms, retain_duplicates, .. } => (window_size_ms, retain_duplicates),
+        StoreKind::KeyValue => (0, false),
+    }
+}

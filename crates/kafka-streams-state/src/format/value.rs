@@ -1,0 +1,63 @@
+//! Values with a timestamp: i64 timestamp (big-endian milliseconds) ‖ value bytes.
+//!
+//! Source: `ValueAndTimestampSerializer` of the JVM. The changelog holds the value alone; the timestamp is the record's.
+
+use kafka_streams_core::{Serde, SerdeError, SharedSerde, Timestamp};
+
+use crate::ValueAndTimestamp;
+
+/// Size of the timestamp before the value.
+pub(crate) const TIMESTAMP_SIZE: usize = 8;
+
+/// Splits a row's value into its timestamp and the bytes of the value.
+#[inline]
+pub(crate) fn split(bytes: &[u8]) -> Option<(Timestamp, &[u8])> {
+    let (timestamp, value) = bytes.split_first_chunk::<TIMESTAMP_SIZE>()?;
+    Some((Timestamp::from_be_bytes(*timestamp), value))
+}
+
+/// The serde of timestamped stores around the serde of their values.
+pub(crate) struct ValueAndTimestampSerde<V>(pub(crate) SharedSerde<V>);
+
+impl<V: 'static> Serde for ValueAndTimestampSerde<V> {
+    type Target = ValueAndTimestamp<V>;
+
+    #[inline]
+    fn serialize(&self, topic: &str, value: &ValueAndTimestamp<V>, out: &mut Vec<u8>) -> Result<(), SerdeError> {
+        out.extend_from_slice(&value.timestamp.to_be_bytes());
+        self.0.serialize(topic, &value.value, out)
+    }
+
+    #[inline]
+    fn deserialize(&self, topic: &str, bytes: &[u8]) -> Result<ValueAndTimestamp<V>, SerdeError> {
+        let wrong = || SerdeError::WrongSize { type_name: "timestamp", expected: TIMESTAMP_SIZE, found: bytes.len() };
+        let (timestamp, value) = split(bytes).ok_or_else(wrong)?;
+        Ok(ValueAndTimestamp { value: self.0.deserialize(topic, value)?, timestamp })
+    }
+
+    fn is_null(&self, value: &ValueAndTimestamp<V>) -> bool {
+        self.0.is_null(&value.value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use kafka_streams_core::serde::StringSerde;
+
+    use super::*;
+
+    #[test]
+    fn a_value_with_its_timestamp_has_the_jvms_bytes() {
+        // ValueAndTimestamp("v", 1000), written by Kafka Streams 4.3.
+        let golden = [0, 0, 0, 0, 0, 0, 3, 0xe8, 0x76];
+        let serde = ValueAndTimestampSerde(Arc::new(StringSerde));
+        let value = ValueAndTimestamp { value: "v".to_owned(), timestamp: 1000 };
+        let mut bytes = Vec::new();
+        serde.serialize("", &value, &mut bytes).unwrap();
+        assert_eq!(bytes, golden);
+        assert_eq!(serde.deserialize("", &golden).unwrap(), value);
+        assert!(serde.deserialize("", &golden[..7]).is_err());
+    }
+}

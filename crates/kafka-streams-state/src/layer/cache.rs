@@ -1,0 +1,523 @@
+//! Layer 1 of a store: entries that were written and not flushed, and entries that were read, by last use.
+//!
+//! Source: `NamedCache`, `ThreadCache` and `LRUCacheEntry` of the JVM: the same sizes, the same order of eviction, the
+//! same order of flushing (rule S1), so that the same updates are thinned out.
+
+use std::cell::Cell;
+use std::hash::BuildHasher;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use kafka_streams_core::RecordContext;
+
+use super::order::{Keyed, LazyOrder, SlotId};
+use super::rows::{Key, Value};
+use crate::budget::RowMemory;
+use crate::{KeyRange, MemoryBudget, Order};
+
+/// The cache of a stream thread: one bound for the dirty caches of all its stores. Clones are the same cache.
+///
+/// It also is the thread's share in the [`MemoryBudget`].
+#[derive(Clone, Debug)]
+pub struct ThreadCache(Rc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    max_bytes: usize,
+    bytes: Cell<usize>,
+    memory: RowMemory,
+}
+
+impl ThreadCache {
+    /// A cache of `max_bytes` bytes: `statestore.cache.max.bytes` divided by the number of stream threads. With 0 nothing
+    /// is held back. Rows in memory have the default budget of one thread.
+    pub fn new(max_bytes: usize) -> Self {
+        ThreadCache::with_budget(max_bytes, &MemoryBudget::new(MemoryBudget::DEFAULT_TOTAL, 1))
+    }
+
+    /// A cache of `max_bytes` bytes, for a thread that shares `budget` with others.
+    pub fn with_budget(max_bytes: usize, budget: &Arc<MemoryBudget>) -> Self {
+        let memory = RowMemory::new(budget.clone());
+        ThreadCache(Rc::new(Shared { max_bytes, bytes: Cell::new(0), memory }))
+    }
+
+    /// The bound, in bytes.
+    pub fn max_bytes(&self) -> usize {
+        self.0.max_bytes
+    }
+
+    /// What its entries take now, in bytes, as the JVM counts them.
+    pub fn bytes(&self) -> usize {
+        self.0.bytes.get()
+    }
+
+    pub(crate) fn memory(&self) -> &RowMemory {
+        &self.0.memory
+    }
+
+    #[inline]
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.bytes.get() > self.0.max_bytes
+    }
+
+    fn has_room_for(&self, bytes: usize) -> bool {
+        self.0.bytes.get() + bytes <= self.0.max_bytes
+    }
+
+    fn add(&self, bytes: usize) {
+        self.0.bytes.set(self.0.bytes.get() + bytes);
+    }
+
+    fn subtract(&self, bytes: usize) {
+        self.0.bytes.set(self.0.bytes.get().saturating_sub(bytes));
+    }
+}
+
+impl Default for ThreadCache {
+    fn default() -> Self {
+        ThreadCache::new(0)
+    }
+}
+
+/// The dirty cache of one store.
+#[derive(Debug)]
+pub(crate) struct StoreCache {
+    thread: ThreadCache,
+    entries: Entries,
+    free: Vec<SlotId>,
+    index: HashTable<SlotId>,
+    hasher: FixedState,
+    by_use: Chain,
+    by_write: Chain,
+    dirty_order: LazyOrder,
+    generation: u64,
+}
+
+#[derive(Debug, Default)]
+struct Entries(Vec<Entry>);
+
+#[derive(Debug)]
+struct Entry {
+    key: Key,
+    value: Value,
+    present: bool,
+    dirty: bool,
+    /// Bytes as the JVM counts them.
+    size: usize,
+    context: RecordContext,
+    used: Link,
+    written: Link,
+}
+
+/// An update on its way out of the cache.
+#[derive(Debug)]
+pub(crate) struct DirtyEntry {
+    pub(crate) key: Key,
+    pub(crate) value: Option<Value>,
+    pub(crate) context: RecordContext,
+}
+
+/// What [`evict`](StoreCache::evict) removed.
+#[derive(Debug)]
+pub(crate) enum Evicted {
+    /// Nothing: the cache is empty.
+    Nothing,
+    /// An entry that is below as well.
+    Clean,
+    /// An update: it is to be flushed, and all others after it.
+    Dirty(DirtyEntry),
+}
+
+/// Bytes of an entry besides its key: the JVM's node with three references.
+const NODE_SIZE: usize = 24;
+/// Bytes of a value besides itself and the record's topic: dirty flag, timestamp, offset, partition.
+const CONTEXT_SIZE: usize = 1 + 8 + 8 + 4;
+
+impl StoreCache {
+    pub(crate) fn new(thread: ThreadCache) -> Self {
+        StoreCache {
+            thread,
+            entries: Entries::default(),
+            free: Vec::new(),
+            index: HashTable::new(),
+            hasher: FixedState::default(),
+            by_use: Chain::new(|entry| &mut entry.used),
+            by_write: Chain::new(|entry| &mut entry.written),
+            dirty_order: LazyOrder::default(),
+            generation: 0,
+        }
+    }
+
+    /// Changes when a slot may have been given to another entry.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The entry of `key`, which thereby becomes the most recently used.
+    pub(crate) fn find(&mut self, key: &[u8]) -> Option<SlotId> {
+        let slot = self.peek(self.hasher.hash_one(key), key)?;
+        self.touch(slot);
+        Some(slot)
+    }
+
+    #[inline]
+    pub(crate) fn value(&self, slot: SlotId) -> Option<&[u8]> {
+        let entry = &self.entries.0[slot as usize];
+        entry.present.then_some(&entry.value[..])
+    }
+
+    /// Sets an entry that is to be flushed later, with the record that caused it.
+    pub(crate) fn put(&mut self, key: &[u8], value: Option<&[u8]>, context: &RecordContext) {
+        let hash = self.hasher.hash_one(key);
+        match self.peek(hash, key) {
+            Some(slot) => {
+                self.touch(slot);
+                self.write(slot, value, context);
+            }
+            None => {
+                let slot = self.insert(hash, key);
+                self.write(slot, value, context);
+            }
+        }
+    }
+
+    /// Sets the entry in a slot that [`find`](StoreCache::find) returned.
+    pub(crate) fn write(&mut self, slot: SlotId, value: Option<&[u8]>, context: &RecordContext) {
+        let entry = &mut self.entries.0[slot as usize];
+        let before = entry.size;
+        entry.set(value);
+        entry.context.partition = context.partition;
+        entry.context.offset = context.offset;
+        entry.context.timestamp = context.timestamp;
+        // Most updates of a key come from one topic: telling that is cheaper than counting references up and down.
+        let same_topic = match (&entry.context.topic, &context.topic) {
+            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+            (old, new) => old.is_none() && new.is_none(),
+        };
+        if !same_topic {
+            entry.context.topic.clone_from(&context.topic);
+        }
+        if !entry.context.headers.is_empty() || !context.headers.is_empty() {
+            entry.context.headers = context.headers.clone();
+        }
+        entry.size = entry.count();
+        self.thread.subtract(before);
+        self.thread.add(entry.size);
+        if entry.dirty {
+            self.by_write.unlink(&mut self.entries, slot);
+        } else {
+            entry.dirty = true;
+            self.dirty_order.push(&entry.key, slot);
+        }
+        self.by_write.push(&mut self.entries, slot);
+    }
+
+    /// Keeps what was read below.
+    pub(crate) fn put_clean(&mut self, key: &[u8], value: &[u8]) {
+        let slot = self.insert(self.hasher.hash_one(key), key);
+        let entry = &mut self.entries.0[slot as usize];
+        let before = entry.size;
+        entry.set(Some(value));
+        entry.size = entry.count();
+        self.thread.subtract(before);
+        self.thread.add(entry.size);
+    }
+
+    /// Keeps what was read below if that needs no flush; false if it was not kept.
+    pub(crate) fn put_clean_if_room(&mut self, key: &[u8], value: &[u8]) -> bool {
+        let size = key.len() + NODE_SIZE + value.len() + CONTEXT_SIZE;
+        while !self.thread.has_room_for(size) {
+            match self.by_use.oldest {
+                Some(eldest) if !self.entries.0[eldest as usize].dirty => self.remove(eldest),
+                _ => return false,
+            }
+        }
+        self.put_clean(key, value);
+        true
+    }
+
+    /// Removes the entry that was not used for the longest time.
+    pub(crate) fn evict(&mut self) -> Evicted {
+        let Some(eldest) = self.by_use.oldest else { return Evicted::Nothing };
+        if !self.entries.0[eldest as usize].dirty {
+            self.remove(eldest);
+            return Evicted::Clean;
+        }
+        let entry = self.entries.0[eldest as usize].take_dirty();
+        self.by_write.unlink(&mut self.entries, eldest);
+        // The order of keys still names the slot; the flush that follows at once clears it.
+        self.remove_taken(eldest, &entry.key);
+        Evicted::Dirty(entry)
+    }
+
+    /// Appends all updates to `out` in the order of their last write, and marks them clean.
+    pub(crate) fn take_dirty(&mut self, out: &mut Vec<DirtyEntry>) {
+        let mut next = self.by_write.oldest;
+        while let Some(slot) = next {
+            let entry = &mut self.entries.0[slot as usize];
+            next = entry.written.newer;
+            entry.written = Link::default();
+            entry.dirty = false;
+            let value = entry.present.then(|| entry.value.clone());
+            out.push(DirtyEntry { key: entry.key.clone(), value, context: entry.context.clone() });
+        }
+        self.by_write.clear();
+        self.dirty_order.clear();
+    }
+
+    /// Removes the entry of a deletion that was flushed.
+    pub(crate) fn remove_flushed_deletion(&mut self, key: &[u8]) {
+        if let Some(slot) = self.peek(self.hasher.hash_one(key), key) {
+            let entry = &self.entries.0[slot as usize];
+            if !entry.dirty && !entry.present {
+                self.remove(slot);
+            }
+        }
+    }
+
+    pub(crate) fn has_dirty(&self) -> bool {
+        self.by_write.oldest.is_some()
+    }
+
+    /// Makes [`dirty`](StoreCache::dirty) possible.
+    pub(crate) fn settle(&mut self) {
+        self.dirty_order.settle(&self.entries);
+    }
+
+    /// The updates within `range`, in `order`.
+    pub(crate) fn dirty(
+        &self,
+        range: KeyRange<'_>,
+        order: Order,
+    ) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> + use<'_> {
+        self.dirty_order.walk(&self.entries, range, order).map(|slot| {
+            let entry = &self.entries.0[slot as usize];
+            (&entry.key[..], entry.present.then_some(&entry.value[..]))
+        })
+    }
+
+    /// Forgets all entries, flushed or not.
+    pub(crate) fn clear(&mut self) {
+        let mut next = self.by_use.oldest;
+        while let Some(slot) = next {
+            let entry = &self.entries.0[slot as usize];
+            self.thread.subtract(entry.size);
+            next = entry.used.newer;
+        }
+        self.entries.0.clear();
+        self.free.clear();
+        self.index.clear();
+        self.by_use.clear();
+        self.by_write.clear();
+        self.dirty_order.clear();
+        self.generation += 1;
+    }
+
+    #[inline]
+    fn peek(&self, hash: u64, key: &[u8]) -> Option<SlotId> {
+        self.index.find(hash, |slot| self.entries.key_of(*slot) == key).copied()
+    }
+
+    #[inline]
+    fn touch(&mut self, slot: SlotId) {
+        if self.by_use.newest != Some(slot) {
+            self.by_use.unlink(&mut self.entries, slot);
+            self.by_use.push(&mut self.entries, slot);
+        }
+    }
+
+    /// Adds a clean deletion for a key that has no entry; the caller sets it.
+    fn insert(&mut self, hash: u64, key: &[u8]) -> SlotId {
+        let mut entry = Entry {
+            key: Key::from_slice(key),
+            value: Value::new(),
+            present: false,
+            dirty: false,
+            size: 0,
+            context: RecordContext::none(-1),
+            used: Link::default(),
+            written: Link::default(),
+        };
+        entry.size = entry.count();
+        self.thread.add(entry.size);
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.entries.0[slot as usize] = entry;
+                slot
+            }
+            None => {
+                self.entries.0.push(entry);
+                (self.entries.0.len() - 1) as SlotId
+            }
+        };
+        let (entries, hasher) = (&self.entries, &self.hasher);
+        self.index.insert_unique(hash, slot, |slot| hasher.hash_one(entries.key_of(*slot)));
+        self.by_use.push(&mut self.entries, slot);
+        slot
+    }
+
+    /// Removes a clean entry.
+    fn remove(&mut self, slot: SlotId) {
+        let key = std::mem::take(&mut self.entries.0[slot as usize].key);
+        self.remove_taken(slot, &key);
+    }
+
+    fn remove_taken(&mut self, slot: SlotId, key: &[u8]) {
+        if let Ok(found) = self.index.find_entry(self.hasher.hash_one(key), |candidate| *candidate == slot) {
+            found.remove();
+        }
+        self.by_use.unlink(&mut self.entries, slot);
+        let entry = &mut self.entries.0[slot as usize];
+        self.thread.subtract(entry.size);
+        entry.value = Value::new();
+        entry.context = RecordContext::none(-1);
+        entry.size = 0;
+        self.free.push(slot);
+        self.generation += 1;
+    }
+}
+
+impl Drop for StoreCache {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+impl Keyed for Entries {
+    #[inline]
+    fn key_of(&self, slot: SlotId) -> &[u8] {
+        &self.0[slot as usize].key
+    }
+}
+
+impl Entry {
+    fn set(&mut self, value: Option<&[u8]>) {
+        self.value.clear();
+        self.value.extend_from_slice(value.unwrap_or_default());
+        self.present = value.is_some();
+    }
+
+    /// Bytes as `LRUNode.size` of the JVM counts them; its strings count one byte a UTF-16 unit.
+    fn count(&self) -> usize {
+        let units = |text: &str| if text.is_ascii() { text.len() } else { text.encode_utf16().count() };
+        let topic = self.context.topic.as_ref().map_or(0, |topic| units(topic));
+        let headers = self.context.headers.iter();
+        let headers: usize = headers.map(|h| units(&h.key) + h.value.as_ref().map_or(0, Vec::len)).sum();
+        self.key.len() + NODE_SIZE + self.value.len() + CONTEXT_SIZE + topic + headers
+    }
+
+    fn take_dirty(&mut self) -> DirtyEntry {
+        self.dirty = false;
+        DirtyEntry {
+            key: std::mem::take(&mut self.key),
+            value: self.present.then(|| std::mem::take(&mut self.value)),
+            context: std::mem::replace(&mut self.context, RecordContext::none(-1)),
+        }
+    }
+}
+
+/// A doubly linked list through the entries.
+#[derive(Debug)]
+struct Chain {
+    oldest: Option<SlotId>,
+    newest: Option<SlotId>,
+    link: fn(&mut Entry) -> &mut Link,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Link {
+    older: Option<SlotId>,
+    newer: Option<SlotId>,
+}
+
+impl Chain {
+    fn new(link: fn(&mut Entry) -> &mut Link) -> Self {
+        Chain { oldest: None, newest: None, link }
+    }
+
+    fn clear(&mut self) {
+        (self.oldest, self.newest) = (None, None);
+    }
+
+    /// Appends an entry as the newest.
+    fn push(&mut self, entries: &mut Entries, slot: SlotId) {
+        *(self.link)(&mut entries.0[slot as usize]) = Link { older: self.newest, newer: None };
+        match self.newest.replace(slot) {
+            Some(newest) => (self.link)(&mut entries.0[newest as usize]).newer = Some(slot),
+            None => self.oldest = Some(slot),
+        }
+    }
+
+    fn unlink(&mut self, entries: &mut Entries, slot: SlotId) {
+        let Link { older, newer } = std::mem::take((self.link)(&mut entries.0[slot as usize]));
+        match older {
+            Some(older) => (self.link)(&mut entries.0[older as usize]).newer = newer,
+            None => self.oldest = newer,
+        }
+        match newer {
+            Some(newer) => (self.link)(&mut entries.0[newer as usize]).older = older,
+            None => self.newest = older,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn context(offset: i64) -> RecordContext {
+        RecordContext { topic: Some("topic".into()), partition: 0, offset, ..RecordContext::none(10 * offset) }
+    }
+
+    fn keys(entries: &[DirtyEntry]) -> Vec<&[u8]> {
+        entries.iter().map(|entry| &entry.key[..]).collect()
+    }
+
+    #[test]
+    fn s1_sizes_are_counted_as_on_the_jvm() {
+        // NamedCacheTest of the JVM: key + 24 for the node, value + 1 + 8 + 8 + 4, and the topic's characters.
+        let thread = ThreadCache::new(1000);
+        let mut cache = StoreCache::new(thread.clone());
+        cache.put(b"key", Some(b"value"), &context(0));
+        assert_eq!(thread.bytes(), 3 + 24 + 5 + 21 + 5);
+        cache.put(b"key", None, &context(1));
+        assert_eq!(thread.bytes(), 3 + 24 + 21 + 5);
+        cache.put_clean(b"other", b"v");
+        assert_eq!(thread.bytes(), 3 + 24 + 21 + 5 + 5 + 24 + 1 + 21);
+        drop(cache);
+        assert_eq!(thread.bytes(), 0);
+    }
+
+    #[test]
+    fn s1_dirty_entries_come_out_in_the_order_of_their_last_write() {
+        let mut cache = StoreCache::new(ThreadCache::new(1000));
+        for (offset, key) in [b"b", b"a", b"c", b"b"].into_iter().enumerate() {
+            cache.put(key, Some(b"v"), &context(offset as i64));
+        }
+        let mut dirty = Vec::new();
+        cache.take_dirty(&mut dirty);
+        assert_eq!(keys(&dirty), [b"a", b"c", b"b"]);
+        assert_eq!(dirty.iter().map(|entry| entry.context.offset).collect::<Vec<_>>(), [1, 2, 3]);
+        assert!(!cache.has_dirty());
+        assert!(cache.find(b"a").is_some(), "flushed entries stay, clean");
+    }
+
+    #[test]
+    fn the_least_recently_used_entry_is_evicted_first() {
+        let mut cache = StoreCache::new(ThreadCache::new(1000));
+        cache.put_clean(b"clean", b"v");
+        cache.put(b"a", Some(b"1"), &context(0));
+        cache.put(b"b", Some(b"2"), &context(1));
+        assert!(cache.find(b"a").is_some());
+        assert!(matches!(cache.evict(), Evicted::Clean));
+        let Evicted::Dirty(evicted) = cache.evict() else { panic!("dirty") };
+        assert_eq!((&evicted.key[..], evicted.context.offset), (&b"b"[..], 1));
+        let mut rest = Vec::new();
+        cache.take_dirty(&mut rest);
+        assert_eq!(keys(&rest), [b"a"]);
+        assert!(matches!(cache.evict(), Evicted::Clean));
+        assert!(matches!(cache.evict(), Evicted::Nothing));
+    }
+}

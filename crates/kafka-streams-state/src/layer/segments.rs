@@ -1,0 +1,198 @@
+//! Expiry of window stores: stream time as the store has seen it, and the segments that are still alive (rule S2).
+//!
+//! Source: `AbstractSegments` and `AbstractRocksDBSegmentedBytesStore` of the JVM. Expiry raises a floor below which no
+//! row is visible; the next commit deletes the range below it, and a dropped transaction brings the old floor back.
+
+use std::cell::Cell;
+
+use kafka_streams_core::Timestamp;
+
+use super::rows::Expiry;
+use crate::StoreError;
+use crate::backend::StoreBackend;
+use crate::format::window_key::STREAM_TIME_ROW;
+
+#[derive(Debug)]
+pub(crate) struct Segments {
+    rule: ExpiryRule,
+    loaded: Cell<bool>,
+    observed: Cell<Timestamp>,
+    committed_observed: Cell<Timestamp>,
+    floor: Cell<i64>,
+    committed_floor: Cell<i64>,
+    /// The latest start that was put, flushed or not: no walk needs to look behind it.
+    newest: Cell<Timestamp>,
+}
+
+/// How windows expire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ExpiryRule {
+    pub(crate) retention_ms: i64,
+    /// In-memory stores refuse a window as soon as it is invisible, persistent ones when its segment is dropped.
+    pub(crate) exact: bool,
+}
+
+/// The shortest segment, in milliseconds.
+const SEGMENT_INTERVAL_MIN_MS: i64 = 60_000;
+
+impl ExpiryRule {
+    /// The segment of a window start: `start / max(retention / 2, 60 s)`.
+    #[inline]
+    pub(crate) fn segment(self, start: Timestamp) -> i64 {
+        start.max(0) / (self.retention_ms / 2).max(SEGMENT_INTERVAL_MIN_MS)
+    }
+
+    /// The lowest segment that is alive at this stream time.
+    pub(crate) fn lowest_live(self, observed: Timestamp) -> i64 {
+        self.segment(observed.saturating_sub(self.retention_ms))
+    }
+
+    /// The earliest start that is visible at this stream time.
+    #[inline]
+    pub(crate) fn earliest_visible(self, observed: Timestamp) -> Timestamp {
+        observed.saturating_sub(self.retention_ms).saturating_add(1)
+    }
+
+    /// Whether a window may be written at this stream time.
+    #[inline]
+    pub(crate) fn admits(self, start: Timestamp, observed: Timestamp) -> bool {
+        if self.exact {
+            start >= self.earliest_visible(observed)
+        } else {
+            self.segment(start) >= self.lowest_live(observed)
+        }
+    }
+}
+
+/// Reads a stream time row.
+pub(crate) fn read_stream_time(backend: &dyn StoreBackend) -> Result<Timestamp, StoreError> {
+    let mut observed = Ok(-1);
+    backend.get(&STREAM_TIME_ROW, &mut |bytes| {
+        observed = <[u8; 8]>::try_from(bytes).map(Timestamp::from_be_bytes).map_err(|_| StoreError::Unreadable {
+            reason: format!("the row of the stream time has {} bytes instead of 8", bytes.len()),
+        });
+    })?;
+    observed
+}
+
+impl Segments {
+    pub(crate) fn new(rule: ExpiryRule) -> Self {
+        Segments {
+            rule,
+            loaded: Cell::new(false),
+            observed: Cell::new(-1),
+            committed_observed: Cell::new(-1),
+            floor: Cell::new(0),
+            committed_floor: Cell::new(0),
+            newest: Cell::new(-1),
+        }
+    }
+
+    pub(crate) fn rule(&self) -> ExpiryRule {
+        self.rule
+    }
+
+    /// Takes over what was committed; done at the first use, as a restore comes between making the store and using it.
+    #[inline]
+    pub(crate) fn ensure_loaded(&self, backend: &dyn StoreBackend) -> Result<(), StoreError> {
+        if self.loaded.get() { Ok(()) } else { self.load(backend) }
+    }
+
+    #[cold]
+    fn load(&self, backend: &dyn StoreBackend) -> Result<(), StoreError> {
+        let observed = read_stream_time(backend)?;
+        self.observed.set(observed);
+        self.committed_observed.set(observed);
+        self.newest.set(observed);
+        self.floor.set(self.rule.lowest_live(observed));
+        // What lies below the floor may or may not be there: the first commit deletes it once more.
+        self.committed_floor.set(0);
+        self.loaded.set(true);
+        Ok(())
+    }
+
+    /// Forgets all that is not committed.
+    pub(crate) fn forget(&self) {
+        self.loaded.set(false);
+    }
+
+    /// Notes the start of a window that is about to be put, flushed or not.
+    #[inline]
+    pub(crate) fn note(&self, start: Timestamp) {
+        self.newest.set(self.newest.get().max(start));
+    }
+
+    /// Moves stream time on to a window that is about to be written below the cache; false if it has expired.
+    #[inline]
+    pub(crate) fn admit(&self, start: Timestamp) -> bool {
+        self.note(start);
+        if start > self.observed.get() {
+            self.observed.set(start);
+            self.floor.set(self.rule.lowest_live(start).max(self.floor.get()));
+            return true;
+        }
+        self.rule.admits(start, self.observed.get())
+    }
+
+    /// The earliest start that is visible.
+    #[inline]
+    pub(crate) fn earliest_visible(&self) -> Timestamp {
+        self.rule.earliest_visible(self.observed.get())
+    }
+
+    /// The latest start that was written below the cache; -1 before the first.
+    pub(crate) fn observed(&self) -> Timestamp {
+        self.observed.get()
+    }
+
+    /// The latest start that was ever put.
+    pub(crate) fn newest(&self) -> Timestamp {
+        self.newest.get()
+    }
+
+    /// Whether a commit has something to write, even without rows.
+    pub(crate) fn has_changes(&self) -> bool {
+        self.loaded.get()
+            && (self.observed.get() != self.committed_observed.get() || self.floor.get() != self.committed_floor.get())
+    }
+
+    /// What the next commit changes besides rows.
+    pub(crate) fn expiry(&self) -> Expiry {
+        if !self.has_changes() {
+            return Expiry::default();
+        }
+        let key = |segment: i64| segment.to_be_bytes().to_vec();
+        let (from, to) = (self.committed_floor.get(), self.floor.get());
+        Expiry {
+            deleted_ranges: (from < to).then(|| (key(from), key(to))).into_iter().collect(),
+            floor: Some(key(to)),
+            last_row: Some((STREAM_TIME_ROW.to_vec(), self.observed.get().to_be_bytes().to_vec())),
+        }
+    }
+
+    /// What [`expiry`](Segments::expiry) said is committed.
+    pub(crate) fn committed(&self) {
+        self.committed_observed.set(self.observed.get());
+        self.committed_floor.set(self.floor.get());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_lives_as_long_as_on_the_jvm() {
+        // AbstractSegments: interval max(retention / 2, 60000), live if id >= (streamTime - retention) / interval.
+        let rule = ExpiryRule { retention_ms: 200_000, exact: false };
+        assert_eq!((rule.segment(99_999), rule.segment(100_000)), (0, 1));
+        assert_eq!(rule.lowest_live(-1), 0);
+        assert_eq!(rule.lowest_live(299_999), 0);
+        assert_eq!(rule.lowest_live(300_000), 1);
+        assert!(rule.admits(100_000, 399_999) && !rule.admits(99_999, 399_999));
+        assert_eq!(rule.earliest_visible(399_999), 200_000);
+        let short = ExpiryRule { retention_ms: 10, exact: true };
+        assert_eq!(short.segment(60_000), 1);
+        assert!(short.admits(91, 100) && !short.admits(90, 100));
+    }
+}

@@ -1,0 +1,457 @@
+//! The layers of one store, bytes to bytes: every read, write, flush and commit of the typed stores goes through here.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use kafka_streams_core::{Failure, Headers, OutputRecord, PartitionChoice, RecordContext, RouteId, Step, TaskContext};
+
+use super::cache::{DirtyEntry, Evicted, StoreCache};
+use super::order::SlotId;
+use super::merge::merge;
+use super::rows::{Rows, Value};
+use super::segments::{ExpiryRule, Segments};
+use crate::budget::Reclaim;
+use crate::format::window_key::{MAX_SEQUENCE, SEGMENT_SIZE, WindowKey};
+use crate::format::value;
+use crate::{KeyRange, Order, StateStore, StoreBackend, StoreError, StorePosition, StoreParts, ThreadCache, Uncommitted};
+
+/// What flushed updates are handed to: key, new value, old value; the record in hand is the one that caused the update.
+pub(crate) type FlushListener = Rc<dyn Fn(&mut TaskContext, &[u8], Option<&[u8]>, Option<&[u8]>) -> Step>;
+
+/// How the rows of a store look.
+#[derive(Clone, Debug)]
+pub(crate) struct RowFormat {
+    /// Whether values begin with a timestamp, which the changelog carries as the record's.
+    pub(crate) timestamped: bool,
+    /// For window stores: how windows expire. Their row keys begin with a segment that the changelog does not carry.
+    pub(crate) windows: Option<ExpiryRule>,
+    /// Whether equal windows are kept side by side.
+    pub(crate) retain_duplicates: bool,
+    /// Whether changelog records carry the headers of the record in hand (join stores).
+    pub(crate) logs_headers: bool,
+}
+
+pub(crate) struct Layers {
+    name: Arc<str>,
+    format: RowFormat,
+    caching: bool,
+    thread: ThreadCache,
+    cache: Option<RefCell<StoreCache>>,
+    rows: Rc<RefCell<Rows>>,
+    backend: Arc<dyn StoreBackend>,
+    segments: Option<Segments>,
+    changelog: Option<RouteId>,
+    listener: RefCell<Option<FlushListener>>,
+    sends_old_values: Cell<bool>,
+    flushing: Cell<Vec<DirtyEntry>>,
+    row_sequence: Cell<i32>,
+    log_sequence: Cell<i32>,
+}
+
+/// Where a row was found, so that it can be written without being searched again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    Unknown,
+    Cache { slot: SlotId, generation: u64 },
+    Rows { slot: SlotId, generation: u64 },
+}
+
+static NO_HEADERS: Headers = Headers::new();
+
+impl Layers {
+    pub(crate) fn new(name: Arc<str>, format: RowFormat, caching: bool, parts: StoreParts) -> Self {
+        let StoreParts { backend, changelog, cache: thread } = parts;
+        // As on the JVM, stores of duplicates are never cached: there is no last value to thin out to.
+        let caching = caching && !format.retain_duplicates;
+        let cache = (caching && thread.max_bytes() > 0).then(|| RefCell::new(StoreCache::new(thread.clone())));
+        let rows = Rc::new(RefCell::new(Rows::new(backend.clone(), thread.memory().clone())));
+        let reclaim: Rc<dyn Reclaim> = rows.clone();
+        thread.memory().register(Rc::downgrade(&reclaim));
+        Layers {
+            name,
+            segments: format.windows.map(Segments::new),
+            format,
+            caching,
+            thread,
+            cache,
+            rows,
+            backend,
+            changelog,
+            listener: RefCell::default(),
+            sends_old_values: Cell::new(false),
+            flushing: Cell::default(),
+            row_sequence: Cell::new(0),
+            log_sequence: Cell::new(0),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// For a window store, its expiry, as of what was committed if nothing was put since.
+    pub(crate) fn segments(&self) -> Result<Option<&Segments>, StoreError> {
+        if let Some(segments) = &self.segments {
+            segments.ensure_loaded(&*self.backend)?;
+        }
+        Ok(self.segments.as_ref())
+    }
+
+    /// Whether updates are held back.
+    pub(crate) fn is_cached(&self) -> bool {
+        self.cache.is_some()
+    }
+
+    /// Whether someone below wants old values.
+    #[inline]
+    pub(crate) fn sends_old_values(&self) -> bool {
+        self.sends_old_values.get()
+    }
+
+    pub(crate) fn set_listener(&self, sends_old_values: bool, listener: FlushListener) {
+        self.sends_old_values.set(sends_old_values);
+        *self.listener.borrow_mut() = Some(listener);
+    }
+
+    /// Whether the deletion of a row that does not exist is to leave no trace: with caching on in the topology and a
+    /// node below, also if the cache has no memory (`CachingKeyValueStore.putAndMaybeForward` of the JVM).
+    pub(crate) fn skips_empty_deletions(&self) -> bool {
+        self.caching && self.listener.borrow().is_some()
+    }
+
+    /// Reads a row, from the top layer that knows it.
+    pub(crate) fn get<R>(&self, key: &[u8], read: impl FnOnce(Option<&[u8]>) -> R) -> Step<R> {
+        if let Some(cache) = &self.cache {
+            let mut entries = cache.borrow_mut();
+            if let Some(slot) = entries.find(key) {
+                return Ok(read(entries.value(slot)));
+            }
+            drop(entries);
+            let found = self.read_below(key)?.1;
+            if let Some(value) = &found
+                && self.segments.is_none()
+            {
+                cache.borrow_mut().put_clean_if_room(key, value);
+            }
+            return Ok(read(found.as_deref()));
+        }
+        if !self.is_visible(key)? {
+            return Ok(read(None));
+        }
+        let mut rows = self.rows.borrow_mut();
+        let slot = rows.load(key).map_err(|error| self.failure(error))?;
+        Ok(read(rows.value(slot)))
+    }
+
+    /// Reads a row that is about to be written with [`write`](Layers::write).
+    #[inline]
+    pub(crate) fn read<R>(
+        &self,
+        cx: &mut TaskContext,
+        key: &[u8],
+        read: impl FnOnce(Option<&[u8]>) -> R,
+    ) -> Step<(Place, R)> {
+        if self.cache.is_some() {
+            return self.read_cached(cx, key, read);
+        }
+        if !self.is_visible(key)? {
+            return Ok((Place::Unknown, read(None)));
+        }
+        let mut rows = self.rows.borrow_mut();
+        let slot = rows.load(key).map_err(|error| self.failure(error))?;
+        Ok((Place::Rows { slot, generation: rows.generation() }, read(rows.value(slot))))
+    }
+
+    fn read_cached<R>(
+        &self,
+        cx: &mut TaskContext,
+        key: &[u8],
+        read: impl FnOnce(Option<&[u8]>) -> R,
+    ) -> Step<(Place, R)> {
+        let Some(cache) = &self.cache else { return Err(Failure::bug("a cached read without a cache")) };
+        let mut entries = cache.borrow_mut();
+        if let Some(slot) = entries.find(key) {
+            let place = Place::Cache { slot, generation: entries.generation() };
+            return Ok((place, read(entries.value(slot))));
+        }
+        drop(entries);
+        let found = self.read_below(key)?.1;
+        if let Some(value) = &found
+            && self.segments.is_none()
+        {
+            // The JVM keeps what it read before it writes, and that may already push others out.
+            cache.borrow_mut().put_clean(key, value);
+            self.evict_overflow(cx)?;
+        }
+        Ok((Place::Unknown, read(found.as_deref())))
+    }
+
+    /// Writes a row that [`read`](Layers::read) found at `place`; `None` deletes it.
+    #[inline]
+    pub(crate) fn write(&self, cx: &mut TaskContext, place: Place, key: &[u8], value: Option<&[u8]>) -> Step {
+        match place {
+            Place::Unknown => self.put(cx, key, value),
+            Place::Rows { slot, generation } => self.write_below(cx, Some((slot, generation)), key, value),
+            Place::Cache { slot, generation } => {
+                let Some(cache) = &self.cache else { return self.put(cx, key, value) };
+                let mut entries = cache.borrow_mut();
+                if entries.generation() != generation {
+                    drop(entries);
+                    return self.put(cx, key, value);
+                }
+                entries.write(slot, value, &cx.record);
+                drop(entries);
+                self.evict_overflow(cx)
+            }
+        }
+    }
+
+    /// Writes a row; `None` deletes it.
+    pub(crate) fn put(&self, cx: &mut TaskContext, key: &[u8], value: Option<&[u8]>) -> Step {
+        match &self.cache {
+            Some(cache) => {
+                if let (Some(segments), Some(window)) = (&self.segments, WindowKey::from_row_key(key)) {
+                    segments.note(window.start);
+                }
+                cache.borrow_mut().put(key, value, &cx.record);
+                self.evict_overflow(cx)
+            }
+            None => self.write_below(cx, None, key, value),
+        }
+    }
+
+    /// Writes a row of a store that retains duplicates: `key` gets its sequence numbers here, one for the row and one for
+    /// the changelog, counted apart as on the JVM. A `None` is only logged.
+    pub(crate) fn append(&self, cx: &mut TaskContext, key: &mut [u8], value: Option<&[u8]>) -> Step {
+        let next = |counter: &Cell<i32>| {
+            counter.set(counter.get().wrapping_add(1) & MAX_SEQUENCE);
+            counter.get().to_be_bytes()
+        };
+        let log_sequence = next(&self.log_sequence);
+        if value.is_some() {
+            set_sequence(key, next(&self.row_sequence));
+            if self.admits(cx, key)? {
+                self.rows.borrow_mut().put(key, value);
+            }
+        }
+        set_sequence(key, log_sequence);
+        self.log(cx, key, value);
+        self.ask_for_commit_when_full(cx);
+        Ok(())
+    }
+
+    /// Visits the rows of `range` through all layers until `visit` returns false.
+    pub(crate) fn scan(
+        &self,
+        range: KeyRange<'_>,
+        order: Order,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StoreError> {
+        let mut rows = self.rows.borrow_mut();
+        let Some(cache) = &self.cache else { return rows.scan(range, order, visit) };
+        let mut entries = cache.borrow_mut();
+        if !entries.has_dirty() {
+            return rows.scan(range, order, visit);
+        }
+        entries.settle();
+        let mut dirty = entries.dirty(range, order);
+        merge(&mut dirty, order, |visit| rows.scan(range, order, visit), visit)
+    }
+
+    /// About how many rows there are below the cache.
+    pub(crate) fn approximate_rows(&self) -> Result<u64, StoreError> {
+        Ok(self.backend.approximate_rows()? + self.rows.borrow().uncommitted().rows as u64)
+    }
+
+    /// An error of this store, for the node that used it.
+    #[cold]
+    pub(crate) fn failure(&self, error: StoreError) -> Failure {
+        Failure::store(&self.name, error)
+    }
+
+    /// Whether a row is of a window that has not expired; true for rows without a window.
+    #[inline]
+    fn is_visible(&self, key: &[u8]) -> Step<bool> {
+        let Some(segments) = &self.segments else { return Ok(true) };
+        segments.ensure_loaded(&*self.backend).map_err(|error| self.failure(error))?;
+        Ok(WindowKey::from_row_key(key).is_some_and(|window| window.start >= segments.earliest_visible()))
+    }
+
+    /// Moves the stream time on to the row's window, and counts the record as dropped if that has expired.
+    #[inline]
+    fn admits(&self, cx: &mut TaskContext, key: &[u8]) -> Step<bool> {
+        let Some(segments) = &self.segments else { return Ok(true) };
+        segments.ensure_loaded(&*self.backend).map_err(|error| self.failure(error))?;
+        let admitted = WindowKey::from_row_key(key).is_some_and(|window| segments.admit(window.start));
+        if !admitted {
+            cx.drop_record(&self.name, "the window's segment has expired");
+        }
+        Ok(admitted)
+    }
+
+    /// Reads a row below the cache: where it is, and a copy of it.
+    fn read_below(&self, key: &[u8]) -> Step<(Option<(SlotId, u64)>, Option<Value>)> {
+        if !self.is_visible(key)? {
+            return Ok((None, None));
+        }
+        let mut rows = self.rows.borrow_mut();
+        let slot = rows.load(key).map_err(|error| self.failure(error))?;
+        Ok((Some((slot, rows.generation())), rows.value(slot).map(Value::from_slice)))
+    }
+
+    /// Writes a row below the cache, and its changelog record.
+    #[inline]
+    fn write_below(
+        &self,
+        cx: &mut TaskContext,
+        place: Option<(SlotId, u64)>,
+        key: &[u8],
+        value: Option<&[u8]>,
+    ) -> Step {
+        if self.admits(cx, key)? {
+            let mut rows = self.rows.borrow_mut();
+            match place {
+                Some((slot, generation)) if rows.generation() == generation => rows.write(slot, value),
+                _ => rows.put(key, value),
+            }
+        }
+        self.log(cx, key, value);
+        self.ask_for_commit_when_full(cx);
+        Ok(())
+    }
+
+    #[inline]
+    fn ask_for_commit_when_full(&self, cx: &mut TaskContext) {
+        if self.thread.memory().wants_commit() {
+            cx.commit_requested = true;
+        }
+    }
+
+    /// Sends a row to the changelog, also if it has expired, as the JVM does.
+    #[inline]
+    fn log(&self, cx: &mut TaskContext, key: &[u8], value: Option<&[u8]>) {
+        let Some(route) = self.changelog else { return };
+        let key = if self.segments.is_some() { key.get(SEGMENT_SIZE..).unwrap_or_default() } else { key };
+        let (timestamp, value) = match value {
+            Some(bytes) if self.format.timestamped => match value::split(bytes) {
+                Some((timestamp, value)) => (timestamp, Some(value)),
+                None => (cx.record.timestamp, Some(bytes)),
+            },
+            value => (cx.record.timestamp, value),
+        };
+        let partition = PartitionChoice::Explicit(cx.task_id().partition);
+        let headers = if self.format.logs_headers { &cx.record.headers } else { &NO_HEADERS };
+        cx.output.send(OutputRecord {
+            route,
+            partition,
+            timestamp: Some(timestamp),
+            headers,
+            key: Some(key),
+            value,
+        });
+    }
+
+    /// Removes entries until the thread's cache is within its bound (`ThreadCache.maybeEvict` of the JVM).
+    fn evict_overflow(&self, cx: &mut TaskContext) -> Step {
+        let Some(cache) = &self.cache else { return Ok(()) };
+        while self.thread.is_over() {
+            let evicted = cache.borrow_mut().evict();
+            match evicted {
+                Evicted::Nothing => return Ok(()),
+                Evicted::Clean => {}
+                Evicted::Dirty(entry) => self.flush_with(cx, Some(entry))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Flushes the evicted entry, and then all others in the order of their last write (rule S1).
+    fn flush_with(&self, cx: &mut TaskContext, evicted: Option<DirtyEntry>) -> Step {
+        let Some(cache) = &self.cache else { return Ok(()) };
+        // A node below may put into this store while its entries are on their way: those puts are of the next flush.
+        let mut entries = self.flushing.take();
+        entries.extend(evicted);
+        cache.borrow_mut().take_dirty(&mut entries);
+        for entry in &mut entries {
+            let context = std::mem::replace(&mut entry.context, RecordContext::none(-1));
+            cx.with_record(context, |cx| self.flush_entry(cx, &entry.key, entry.value.as_deref()))?;
+        }
+        for entry in entries.drain(..) {
+            if entry.value.is_none() {
+                cache.borrow_mut().remove_flushed_deletion(&entry.key);
+            }
+        }
+        self.flushing.set(entries);
+        Ok(())
+    }
+
+    fn flush_entry(&self, cx: &mut TaskContext, key: &[u8], new: Option<&[u8]>) -> Step {
+        let listener = self.listener.borrow().clone();
+        let Some(listener) = listener else { return self.write_below(cx, None, key, new) };
+        let sends_old_values = self.sends_old_values.get();
+        let mut place = None;
+        let mut old = None;
+        if new.is_none() || sends_old_values {
+            (place, old) = self.read_below(key)?;
+            if new.is_none() && old.is_none() {
+                return Ok(());
+            }
+        }
+        self.write_below(cx, place, key, new)?;
+        listener(cx, key, new, old.as_deref().filter(|_| sends_old_values))
+    }
+}
+
+impl StateStore for Layers {
+    fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    fn flush(&self, cx: &mut TaskContext) -> Step {
+        self.flush_with(cx, None)
+    }
+
+    fn commit(&self, position: &StorePosition) -> Result<(), StoreError> {
+        let expiry = self.segments.as_ref().map(Segments::expiry).unwrap_or_default();
+        self.rows.borrow_mut().commit(&expiry, position)?;
+        if let Some(segments) = &self.segments {
+            segments.committed();
+        }
+        Ok(())
+    }
+
+    fn drop_uncommitted(&self) {
+        if let Some(cache) = &self.cache {
+            cache.borrow_mut().clear();
+        }
+        self.rows.borrow_mut().forget();
+        if let Some(segments) = &self.segments {
+            segments.forget();
+        }
+    }
+
+    fn uncommitted(&self) -> Uncommitted {
+        self.rows.borrow().uncommitted()
+    }
+}
+
+impl fmt::Debug for Layers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Layers { name, format, caching, .. } = self;
+        f.debug_struct("Layers")
+            .field("name", name)
+            .field("format", format)
+            .field("caching", caching)
+            .field("uncommitted", &self.uncommitted())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Puts a sequence number into the last four bytes of a window key.
+fn set_sequence(key: &mut [u8], sequence: [u8; 4]) {
+    if let Some(place) = key.last_chunk_mut::<4>() {
+        *place = sequence;
+    }
+}

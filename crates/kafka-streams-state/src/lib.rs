@@ -1,0 +1,53 @@
+//! State stores: contracts, in-memory stores, the uncommitted layers, and the byte formats of keys and values.
+//!
+//! ```text
+//!   Stores ──▶ StoreBuilder ──build──▶ Rc<KeyValueStore<K, V>>, Rc<WindowStore<K, V>>, …    types
+//!                  │ spec                 │ put, get, range, update
+//!                  ▼                      ▼
+//!   StoreSpec ─▶ RestoreCodec          dirty cache ─▶ changelog, nodes below                 bytes
+//!                                         ▼ flush
+//!                                      uncommitted rows, clean rows
+//!                                         ▼ commit: one batch
+//!                                      StoreBackend (memory here, RocksDB in its own crate)
+//! ```
+//!
+//! What is absent: this crate opens no file and knows no database; it reads no clock and starts no thread. When a store
+//! commits, and at which position, is the engine's decision.
+
+mod backend;
+mod budget;
+mod builder;
+pub mod conformance;
+mod cursor;
+mod error;
+mod format;
+mod key_value;
+mod layer;
+mod memory;
+mod restore;
+mod store;
+mod stores;
+mod timestamped_key_value;
+mod timestamped_window;
+mod value_and_timestamp;
+mod window;
+mod windowed;
+
+pub use backend::{BatchSource, CommitBatch, KeyRange, Order, StoreBackend, StoreBackends, StorePosition};
+pub use budget::MemoryBudget;
+pub use builder::{
+    KeyValueStoreBuilder, TimestampedKeyValueStoreBuilder, TimestampedWindowStoreBuilder, TypedStore,
+    TypedStoreBuilder, WindowStoreBuilder,
+};
+pub use cursor::StoreIterator;
+pub use error::StoreError;
+pub use key_value::{FlushListener, KeyValueIterator, KeyValueStore};
+pub use layer::cache::ThreadCache;
+pub use memory::{InMemoryBackend, InMemoryBackends};
+pub use store::{RestoreCodec, StateStore, StoreBuilder, StoreKind, StoreParts, StoreSpec, Uncommitted};
+pub use stores::Stores;
+pub use timestamped_key_value::{TimestampedKeyValueStore, Updated};
+pub use timestamped_window::TimestampedWindowStore;
+pub use value_and_timestamp::ValueAndTimestamp;
+pub use window::{WindowStore, WindowStoreIterator, WindowedIterator};
+pub use windowed::{Window, Windowed};

@@ -1,0 +1,145 @@
+//! From changelog records back to rows: what a restore and a standby write.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use kafka_streams_core::{RawRecord, Timestamp};
+
+use crate::format::window_key::{STREAM_TIME_ROW, WindowKey};
+use crate::layer::segments::{ExpiryRule, read_stream_time};
+use crate::{RestoreCodec, StoreBackend, StoreError, StoreKind, StoreSpec};
+
+/// The codec of a store.
+pub(crate) fn codec(spec: &StoreSpec) -> Box<dyn RestoreCodec> {
+    let timestamped = spec.timestamped;
+    match spec.kind {
+        StoreKind::KeyValue => Box::new(KeyValueCodec { timestamped }),
+        StoreKind::Window { retention_ms, .. } => Box::new(WindowCodec {
+            timestamped,
+            rule: ExpiryRule { retention_ms, exact: !spec.persistent },
+            observed: AtomicI64::new(-1),
+            deleted_below: AtomicI64::new(0),
+        }),
+    }
+}
+
+type Visit<'v> = &'v mut dyn FnMut(&[u8], Option<&[u8]>) -> Result<(), StoreError>;
+
+struct KeyValueCodec {
+    timestamped: bool,
+}
+
+impl RestoreCodec for KeyValueCodec {
+    fn rows(&self, record: &RawRecord<'_>, row: Visit<'_>) -> Result<(), StoreError> {
+        // A source topic that serves as changelog may hold null keys; its table skipped them, too.
+        let Some(key) = record.key else { return Ok(()) };
+        with_timestamp(self.timestamped, record, |value| row(key, value))
+    }
+}
+
+/// Puts rows into segments, skips those that have expired, and keeps the stream time as a row of its own.
+struct WindowCodec {
+    timestamped: bool,
+    rule: ExpiryRule,
+    observed: AtomicI64,
+    deleted_below: AtomicI64,
+}
+
+impl RestoreCodec for WindowCodec {
+    fn rows(&self, record: &RawRecord<'_>, row: Visit<'_>) -> Result<(), StoreError> {
+        let wrong = |reason: &str| StoreError::Changelog { offset: record.offset, reason: reason.to_owned() };
+        let store_key = record.key.ok_or_else(|| wrong("its key is null"))?;
+        let window = WindowKey::from_store_key(store_key).ok_or_else(|| wrong("its key is too short for a window"))?;
+        let before = self.observed.fetch_max(window.start, Ordering::Relaxed);
+        if !self.rule.admits(window.start, before.max(window.start)) {
+            return Ok(());
+        }
+        let mut key = Vec::with_capacity(8 + store_key.len());
+        key.extend_from_slice(&self.rule.segment(window.start).to_be_bytes());
+        key.extend_from_slice(store_key);
+        with_timestamp(self.timestamped, record, |value| row(&key, value))?;
+        if window.start > before {
+            row(&STREAM_TIME_ROW, Some(&window.start.to_be_bytes()))?;
+        }
+        Ok(())
+    }
+
+    fn resume(&self, backend: &dyn StoreBackend) -> Result<(), StoreError> {
+        let observed: Timestamp = read_stream_time(backend)?;
+        self.observed.fetch_max(observed, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn take_deleted_ranges(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let lowest = self.rule.lowest_live(self.observed.load(Ordering::Relaxed));
+        let deleted_below = self.deleted_below.swap(lowest, Ordering::Relaxed);
+        if lowest <= deleted_below {
+            return Vec::new();
+        }
+        // From the very first segment: an earlier batch may have held rows that expired within it.
+        vec![(0i64.to_be_bytes().to_vec(), lowest.to_be_bytes().to_vec())]
+    }
+}
+
+/// Calls `f` with the row's value: the record's, behind its timestamp if the store has them.
+fn with_timestamp<R>(timestamped: bool, record: &RawRecord<'_>, f: impl FnOnce(Option<&[u8]>) -> R) -> R {
+    match record.value {
+        Some(value) if timestamped => {
+            let mut bytes = Vec::with_capacity(8 + value.len());
+            bytes.extend_from_slice(&record.timestamp.to_be_bytes());
+            bytes.extend_from_slice(value);
+            f(Some(&bytes))
+        }
+        value => f(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Stores;
+    use crate::StoreBuilder;
+    use kafka_streams_core::serde::{I64Serde, StringSerde};
+    use std::time::Duration;
+
+    type Row = (Vec<u8>, Option<Vec<u8>>);
+
+    fn rows(codec: &dyn RestoreCodec, key: &[u8], value: Option<&[u8]>, timestamp: i64) -> Vec<Row> {
+        let mut rows = Vec::new();
+        let record = RawRecord { offset: 7, timestamp, key: Some(key), value, headers: None };
+        codec
+            .rows(&record, &mut |key, value| {
+                rows.push((key.to_vec(), value.map(<[u8]>::to_vec)));
+                Ok(())
+            })
+            .unwrap();
+        rows
+    }
+
+    #[test]
+    fn a_timestamped_value_is_the_records_timestamp_and_value() {
+        let spec = Stores::persistent_timestamped_key_value_store("s", StringSerde, I64Serde).spec();
+        let codec = spec.restore_codec();
+        let expected = b"\0\0\0\0\0\0\x03\xe8v".to_vec();
+        assert_eq!(rows(&*codec, b"k", Some(b"v"), 1000), [(b"k".to_vec(), Some(expected))]);
+        assert_eq!(rows(&*codec, b"k", None, 1000), [(b"k".to_vec(), None)]);
+    }
+
+    #[test]
+    fn s2_windows_come_back_in_their_segments_and_expired_ones_do_not() {
+        let minute = Duration::from_secs(60);
+        let spec = Stores::persistent_window_store("s", 2 * minute, minute, false, StringSerde, I64Serde).spec();
+        let codec = spec.restore_codec();
+        let store_key = |start: i64| [b"K", &start.to_be_bytes()[..], &[0; 4]].concat();
+        let restored = rows(&*codec, &store_key(60_000), Some(b"v"), 5);
+        let row_key = [&1i64.to_be_bytes()[..], &store_key(60_000)].concat();
+        assert_eq!(restored[0], (row_key, Some(b"v".to_vec())));
+        assert_eq!(restored[1], (STREAM_TIME_ROW.to_vec(), Some(60_000i64.to_be_bytes().to_vec())));
+        assert_eq!(codec.take_deleted_ranges(), []);
+        rows(&*codec, &store_key(300_000), Some(b"v"), 5);
+        assert_eq!(rows(&*codec, &store_key(60_000), Some(b"v"), 5), []);
+        assert_eq!(codec.take_deleted_ranges(), [(vec![0; 8], 3i64.to_be_bytes().to_vec())]);
+        assert_eq!(codec.take_deleted_ranges(), []);
+        let record = RawRecord { offset: 7, timestamp: 0, key: Some(b"short"), value: None, headers: None };
+        assert!(codec.rows(&record, &mut |_, _| Ok(())).is_err());
+    }
+}

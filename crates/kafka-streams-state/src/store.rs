@@ -1,0 +1,182 @@
+//! A store as its task sees it, whatever its types: flushed, committed, or dropped back to what was committed.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use kafka_streams_core::{RawRecord, RouteId, Step, TaskContext};
+
+use crate::{StoreBackend, StoreError, StorePosition, ThreadCache};
+
+/// A store of a task. Belongs to the worker that runs the task; not `Send`.
+pub trait StateStore {
+    /// The store's name.
+    fn name(&self) -> &Arc<str>;
+
+    /// Empties the dirty cache: into the uncommitted rows, the changelog, and the nodes below (rule S1). Flushing is not
+    /// committing.
+    ///
+    /// # Errors
+    /// What a node below failed with, or the store.
+    fn flush(&self, cx: &mut TaskContext) -> Step;
+
+    /// Writes the uncommitted rows and `position` as one batch (rules S3, S5). They stay uncommitted on error.
+    ///
+    /// # Errors
+    /// The back-end cannot write (rule C5: the task is to be closed).
+    fn commit(&self, position: &StorePosition) -> Result<(), StoreError>;
+
+    /// Forgets the dirty cache and the uncommitted rows (rule S9).
+    fn drop_uncommitted(&self);
+
+    /// What a commit would write now.
+    fn uncommitted(&self) -> Uncommitted;
+}
+
+/// The size of what is not committed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Uncommitted {
+    /// Number of rows.
+    pub rows: usize,
+    /// Their size in memory, in bytes.
+    pub bytes: usize,
+}
+
+/// What a topology declares of a store, without its types.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreSpec {
+    /// The store's name, unique in its topology.
+    pub name: Arc<str>,
+    /// What it maps, and how its keys look.
+    pub kind: StoreKind,
+    /// Whether a row carries a timestamp before its value.
+    pub timestamped: bool,
+    /// Whether it outlives the process (RocksDB) or lives in memory.
+    pub persistent: bool,
+    /// Whether updates are held back and thinned out before they are logged and forwarded.
+    pub caching: bool,
+    /// Whether it has a changelog; the topic's own configuration in addition to the defaults.
+    pub logging: Option<BTreeMap<String, String>>,
+}
+
+impl StoreSpec {
+    /// Checks what can be told without the rest of the topology.
+    ///
+    /// # Errors
+    /// [`StoreError::Declaration`]: the store cannot work as it is declared.
+    pub fn validate(&self) -> Result<(), StoreError> {
+        let StoreKind::Window { window_size_ms, retention_ms, .. } = self.kind else { return Ok(()) };
+        let refuse = |reason: String| Err(StoreError::Declaration { store: self.name.clone(), reason });
+        if window_size_ms < 0 || retention_ms < 0 {
+            return refuse("window size and retention cannot be negative".to_owned());
+        }
+        if retention_ms < window_size_ms {
+            return refuse(format!(
+                "the retention of {retention_ms} ms is shorter than the window size of {window_size_ms} ms"
+            ));
+        }
+        Ok(())
+    }
+
+    /// What turns the store's changelog back into its rows.
+    pub fn restore_codec(&self) -> Box<dyn RestoreCodec> {
+        crate::restore::codec(self)
+    }
+}
+
+/// What a store maps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoreKind {
+    /// One value for each key.
+    KeyValue,
+    /// One value for each key and window start.
+    Window {
+        /// Size of a window in milliseconds.
+        window_size_ms: i64,
+        /// How long a window is kept after stream time has reached its start, in milliseconds.
+        retention_ms: i64,
+        /// Whether equal keys and times are kept side by side (join stores).
+        retain_duplicates: bool,
+    },
+}
+
+/// What a typed store is made from, when its task is wired.
+#[derive(Debug)]
+pub struct StoreParts {
+    /// The committed base.
+    pub backend: Arc<dyn StoreBackend>,
+    /// Where its changelog goes; `None` without logging.
+    pub changelog: Option<RouteId>,
+    /// The cache of the stream thread.
+    pub cache: ThreadCache,
+}
+
+/// Makes a typed store for each task that has one. What [`Stores`](crate) returns.
+pub trait StoreBuilder: Send + Sync + 'static {
+    /// The typed store.
+    type Store: StateStore + Any;
+
+    /// What the topology records of it.
+    fn spec(&self) -> StoreSpec;
+
+    /// Makes the store of one task.
+    fn build(&self, parts: StoreParts) -> Rc<Self::Store>;
+}
+
+/// From a changelog record to the rows that it stands for; runs on the restore thread.
+pub trait RestoreCodec: Send + Sync {
+    /// Calls `row` for each row that `record` sets (or deletes, with `None`), in order.
+    ///
+    /// # Errors
+    /// The record is not one of this store's changelog.
+    fn rows(
+        &self,
+        record: &RawRecord<'_>,
+        row: &mut dyn FnMut(&[u8], Option<&[u8]>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError>;
+
+    /// Takes over from an earlier restore what the rows in `backend` tell; to be called before the first record.
+    ///
+    /// # Errors
+    /// The rows cannot be read.
+    fn resume(&self, _backend: &dyn StoreBackend) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Ranges of rows that have expired by what the records so far tell (rule S2); to be taken once for each batch and
+    /// deleted with it.
+    fn take_deleted_ranges(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        Vec::new()
+    }
+}
+
+/// The store's life is that of the store or layers in its field.
+macro_rules! delegate_state_store {
+    ($store:ident, $field:tt) => {
+        impl<K: 'static, V: 'static> crate::StateStore for $store<K, V> {
+            fn name(&self) -> &std::sync::Arc<str> {
+                crate::StateStore::name(&self.$field)
+            }
+
+            fn flush(&self, cx: &mut kafka_streams_core::TaskContext) -> kafka_streams_core::Step {
+                crate::StateStore::flush(&self.$field, cx)
+            }
+
+            fn commit(&self, position: &crate::StorePosition) -> Result<(), crate::StoreError> {
+                crate::StateStore::commit(&self.$field, position)
+            }
+
+            fn drop_uncommitted(&self) {
+                crate::StateStore::drop_uncommitted(&self.$field);
+            }
+
+            fn uncommitted(&self) -> crate::Uncommitted {
+                crate::StateStore::uncommitted(&self.$field)
+            }
+        }
+    };
+}
+
+pub(crate) use delegate_state_store;

@@ -1,0 +1,117 @@
+//! The stores that there are, by the names of the JVM's `Stores`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kafka_streams_core::Serde;
+
+use crate::{
+    KeyValueStoreBuilder, StoreKind, TimestampedKeyValueStoreBuilder, TimestampedWindowStoreBuilder,
+    TypedStoreBuilder, WindowStoreBuilder,
+};
+
+/// Declares stores.
+///
+/// ```
+/// use kafka_streams_core::serde::{I64Serde, StringSerde};
+/// use kafka_streams_state::Stores;
+///
+/// let counts = Stores::persistent_key_value_store("counts", StringSerde, I64Serde).with_caching_enabled();
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Stores;
+
+impl Stores {
+    /// A key-value store on disk.
+    pub fn persistent_key_value_store<K: 'static, V: 'static>(
+        name: impl Into<Arc<str>>,
+        keys: impl Serde<Target = K>,
+        values: impl Serde<Target = V>,
+    ) -> KeyValueStoreBuilder<K, V> {
+        TypedStoreBuilder::new(name, StoreKind::KeyValue, true, Arc::new(keys), Arc::new(values))
+    }
+
+    /// A key-value store on disk, with a timestamp for each value.
+    pub fn persistent_timestamped_key_value_store<K: 'static, V: 'static>(
+        name: impl Into<Arc<str>>,
+        keys: impl Serde<Target = K>,
+        values: impl Serde<Target = V>,
+    ) -> TimestampedKeyValueStoreBuilder<K, V> {
+        TypedStoreBuilder::new(name, StoreKind::KeyValue, true, Arc::new(keys), Arc::new(values))
+    }
+
+    /// A key-value store in memory.
+    pub fn in_memory_key_value_store<K: 'static, V: 'static>(
+        name: impl Into<Arc<str>>,
+        keys: impl Serde<Target = K>,
+        values: impl Serde<Target = V>,
+    ) -> KeyValueStoreBuilder<K, V> {
+        TypedStoreBuilder::new(name, StoreKind::KeyValue, false, Arc::new(keys), Arc::new(values))
+    }
+
+    /// A key-value store in memory, with a timestamp for each value.
+    pub fn in_memory_timestamped_key_value_store<K: 'static, V: 'static>(
+        name: impl Into<Arc<str>>,
+        keys: impl Serde<Target = K>,
+        values: impl Serde<Target = V>,
+    ) -> TimestampedKeyValueStoreBuilder<K, V> {
+        TypedStoreBuilder::new(name, StoreKind::KeyValue, false, Arc::new(keys), Arc::new(values))
+    }
+
+    /// A window store on disk. Windows are kept for `retention` after their start, at least `window_size`.
+    pub fn persistent_window_store<K: 'static, V: 'static>(
+        name: impl Into<Arc<str>>,
+        retention: Duration,
+        window_size: Duration,
+        retain_duplicates: bool,
+        keys: impl Serde<Target = K>,
+        values: impl Serde<Target = V>,
+    ) -> WindowStoreBuilder<K, V> {
+        let kind = window(retention, window_size, retain_duplicates);
+        TypedStoreBuilder::new(name, kind, true, Arc::new(keys), Arc::new(values))
+    }
+
+    /// A window store on disk, with a timestamp for each value.
+    pub fn persistent_timestamped_window_store<K: 'static, V: 'static>(
+        name: impl Into<Arc<str>>,
+        retention: Duration,
+        window_size: Duration,
+        retain_duplicates: bool,
+        keys: impl Serde<Target = K>,
+        values: impl Serde<Target = V>,
+    ) -> TimestampedWindowStoreBuilder<K, V> {
+        let kind = window(retention, window_size, retain_duplicates);
+        TypedStoreBuilder::new(name, kind, true, Arc::new(keys), Arc::new(values))
+    }
+
+    /// A window store in memory.
+    pub fn in_memory_window_store<K: 'static, V: 'static>(
+        name: impl Into<Arc<str>>,
+        retention: Duration,
+        window_size: Duration,
+        retain_duplicates: bool,
+        keys: impl Serde<Target = K>,
+        values: impl Serde<Target = V>,
+    ) -> WindowStoreBuilder<K, V> {
+        let kind = window(retention, window_size, retain_duplicates);
+        TypedStoreBuilder::new(name, kind, false, Arc::new(keys), Arc::new(values))
+    }
+
+    /// A window store in memory, with a timestamp for each value.
+    pub fn in_memory_timestamped_window_store<K: 'static, V: 'static>(
+        name: impl Into<Arc<str>>,
+        retention: Duration,
+        window_size: Duration,
+        retain_duplicates: bool,
+        keys: impl Serde<Target = K>,
+        values: impl Serde<Target = V>,
+    ) -> TimestampedWindowStoreBuilder<K, V> {
+        let kind = window(retention, window_size, retain_duplicates);
+        TypedStoreBuilder::new(name, kind, false, Arc::new(keys), Arc::new(values))
+    }
+}
+
+fn window(retention: Duration, window_size: Duration, retain_duplicates: bool) -> StoreKind {
+    let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+    StoreKind::Window { window_size_ms: millis(window_size), retention_ms: millis(retention), retain_duplicates }
+}

@@ -1,0 +1,301 @@
+//! Window stores: one value for each key and window start, or several side by side for joins.
+
+use std::cell::Cell;
+use std::fmt;
+use std::rc::Rc;
+
+use kafka_streams_core::{Change, Failure, Record, SerdeError, SharedSerde, Step, TaskContext, Timestamp};
+
+use crate::cursor::{Range, StoreIterator, window_key};
+use crate::format::window_key::{WindowKey, append_suffix};
+use crate::key_value::FlushListener;
+use crate::layer::Layers;
+use crate::layer::segments::Segments;
+use crate::store::delegate_state_store;
+use crate::{Order, StoreError, Window, Windowed};
+
+/// A store of one value for each key and window start; as a store of duplicates, of all of them.
+///
+/// A window is visible until the stream time that the store has seen, the latest window start put, is a retention after
+/// its start. What is put into a segment (half a retention, at least a minute) that has expired as a whole is dropped and
+/// counted; rows go segment by segment.
+///
+/// As with [`KeyValueStore`](crate::KeyValueStore), nothing is borrowed between calls.
+pub struct WindowStore<K, V> {
+    pub(crate) layers: Layers,
+    keys: SharedSerde<K>,
+    values: SharedSerde<V>,
+    window_size: i64,
+    retain_duplicates: bool,
+    row_key: Cell<Vec<u8>>,
+    value_bytes: Cell<Vec<u8>>,
+}
+
+/// Iterates over the windows of one key: their starts and values.
+pub type WindowStoreIterator<'s, V> = StoreIterator<'s, (Timestamp, V)>;
+/// Iterates over the windows of all keys.
+pub type WindowedIterator<'s, K, V> = StoreIterator<'s, (Windowed<K>, V)>;
+
+impl<K: 'static, V: 'static> WindowStore<K, V> {
+    pub(crate) fn new(
+        layers: Layers,
+        keys: SharedSerde<K>,
+        values: SharedSerde<V>,
+        window_size: i64,
+        retain_duplicates: bool,
+    ) -> Self {
+        let (row_key, value_bytes) = (Cell::default(), Cell::default());
+        WindowStore { layers, keys, values, window_size, retain_duplicates, row_key, value_bytes }
+    }
+
+    /// Size of a window in milliseconds.
+    pub fn window_size(&self) -> i64 {
+        self.window_size
+    }
+
+    /// Sets the value of `key` in the window that starts at `window_start`; `None` deletes it. A store of duplicates
+    /// keeps the value beside those that it has, and ignores a `None`.
+    ///
+    /// # Errors
+    /// Key or value cannot be serialized, the store fails, or, with caching on, what a node below failed with when the
+    /// cache overflowed.
+    pub fn put(&self, cx: &mut TaskContext, key: &K, value: Option<&V>, window_start: Timestamp) -> Step {
+        self.with_row_key(key, window_start, |row_key| {
+            self.with_value(value, |value| {
+                if self.retain_duplicates {
+                    self.layers.append(cx, row_key, value)
+                } else {
+                    self.layers.put(cx, row_key, value)
+                }
+            })
+        })
+    }
+
+    /// Turns a value into what `change` makes of it; see [`KeyValueStore::update`](crate::KeyValueStore::update).
+    /// Not for stores of duplicates.
+    ///
+    /// # Errors
+    /// As [`put`](WindowStore::put) and [`fetch`](WindowStore::fetch), and what `change` failed with: nothing is written
+    /// then.
+    pub fn update(
+        &self,
+        cx: &mut TaskContext,
+        key: &K,
+        window_start: Timestamp,
+        change: impl FnOnce(Option<V>) -> Step<Option<V>>,
+    ) -> Step<Option<Change<V>>>
+    where
+        V: Clone,
+    {
+        self.with_row_key(key, window_start, |row_key| {
+            let (place, old) = self.layers.read(cx, row_key, |bytes| self.read_value(bytes))?;
+            let old = old?;
+            let existed = old.is_some();
+            let sent_old = if self.layers.sends_old_values() { old.clone() } else { None };
+            let new = change(old)?;
+            if new.is_none() && !existed && !self.layers.is_cached() && self.layers.skips_empty_deletions() {
+                return Ok(None);
+            }
+            self.with_value(new.as_ref(), |value| self.layers.write(cx, place, row_key, value))?;
+            Ok((!self.layers.is_cached()).then_some(Change { old: sent_old, new }))
+        })
+    }
+
+    /// The value of `key` in the window that starts at `window_start`. In a store of duplicates, the first one.
+    ///
+    /// # Errors
+    /// The row cannot be read, or is not of the declared type.
+    pub fn fetch(&self, key: &K, window_start: Timestamp) -> Step<Option<V>> {
+        if self.retain_duplicates {
+            return Ok(self.fetch_range(key, window_start, window_start).next().transpose()?.map(|(_, value)| value));
+        }
+        self.with_row_key(key, window_start, |row_key| {
+            self.layers.get(row_key, |value| self.read_value(value))?
+        })
+    }
+
+    /// The windows of `key` that start within `from..=to`, ascending by start.
+    pub fn fetch_range(&self, key: &K, from: Timestamp, to: Timestamp) -> WindowStoreIterator<'_, V> {
+        self.fetch_in_order(key, from, to, Order::Ascending)
+    }
+
+    /// The windows of `key` that start within `from..=to`, descending by start.
+    pub fn backward_fetch_range(&self, key: &K, from: Timestamp, to: Timestamp) -> WindowStoreIterator<'_, V> {
+        self.fetch_in_order(key, from, to, Order::Descending)
+    }
+
+    /// The windows of all keys that start within `from..=to`, ascending by segment, then by the bytes of key and start
+    /// together.
+    pub fn fetch_all(&self, from: Timestamp, to: Timestamp) -> WindowedIterator<'_, K, V> {
+        self.fetch_all_in_order(from, to, Order::Ascending)
+    }
+
+    /// As [`fetch_all`](WindowStore::fetch_all), descending.
+    pub fn backward_fetch_all(&self, from: Timestamp, to: Timestamp) -> WindowedIterator<'_, K, V> {
+        self.fetch_all_in_order(from, to, Order::Descending)
+    }
+
+    /// All windows of all keys, in the order of [`fetch_all`](WindowStore::fetch_all).
+    pub fn all(&self) -> WindowedIterator<'_, K, V> {
+        self.fetch_all(0, Timestamp::MAX)
+    }
+
+    /// All windows of all keys, descending.
+    pub fn backward_all(&self) -> WindowedIterator<'_, K, V> {
+        self.backward_fetch_all(0, Timestamp::MAX)
+    }
+
+    /// The latest window start that was written below the cache; -1 before the first.
+    ///
+    /// # Errors
+    /// The committed one cannot be read.
+    pub fn observed_stream_time(&self) -> Step<Timestamp> {
+        self.segments().map(Segments::observed)
+    }
+
+    /// [`KeyValueStore::set_flush_listener`](crate::KeyValueStore::set_flush_listener), with windowed keys.
+    pub fn set_flush_listener(&self, send_old_values: bool, listener: FlushListener<Windowed<K>, V>) -> bool {
+        let (keys, values, size) = (self.keys.clone(), self.values.clone(), self.window_size);
+        let name = self.layers.name().clone();
+        let listener = move |cx: &mut TaskContext, key: &[u8], new: Option<&[u8]>, old: Option<&[u8]>| {
+            let failure = |error| Failure::store(&name, error);
+            let read = |bytes: Option<&[u8]>| {
+                let value = bytes.map(|bytes| values.deserialize(&name, bytes)).transpose();
+                value.map_err(|error| Failure::store(&name, StoreError::Serde { part: "value", error }))
+            };
+            let window = window_key(key).map_err(failure)?;
+            let key = keys.deserialize(&name, window.key);
+            let key = key.map_err(|error| failure(StoreError::Serde { part: "key", error }))?;
+            let key = Windowed::new(key, Window::of_size(window.start, size));
+            let record = Record::new(key, Change { old: read(old)?, new: read(new)? }, cx.record.timestamp);
+            listener(cx, record.with_headers(cx.record.headers.clone()))
+        };
+        self.layers.set_listener(send_old_values, Rc::new(listener));
+        self.layers.is_cached()
+    }
+
+    fn fetch_in_order(&self, key: &K, from: Timestamp, to: Timestamp, order: Order) -> WindowStoreIterator<'_, V> {
+        let mut key_bytes = Vec::new();
+        let bounds = self.write_key(key, &mut key_bytes).and_then(|()| self.visible(from, to));
+        let (from, to, segments) = match bounds {
+            Ok(Some(bounds)) => bounds,
+            Ok(None) => return StoreIterator::over(&self.layers, Ok(Range::nothing()), order, |_, _| Ok(None)),
+            Err(error) => return StoreIterator::over(&self.layers, Err(error), order, |_, _| Ok(None)),
+        };
+        let wanted = key_bytes.clone();
+        StoreIterator::over_segments(&self.layers, key_bytes, (from, to), segments, order, move |key, value| {
+            let window = window_key(key)?;
+            // Keys differ in length: the bytes of a longer key can lie between two windows of this one.
+            if window.key != wanted || window.start < from || window.start > to {
+                return Ok(None);
+            }
+            Ok(Some((window.start, self.deserialize_value(value)?)))
+        })
+    }
+
+    fn fetch_all_in_order(&self, from: Timestamp, to: Timestamp, order: Order) -> WindowedIterator<'_, K, V> {
+        let (range, from, to) = match self.visible(from, to) {
+            Ok(Some((from, to, (low, high)))) => (Ok(Range::of_segments(low, high)), from, to),
+            Ok(None) => (Ok(Range::nothing()), 0, 0),
+            Err(error) => (Err(error), 0, 0),
+        };
+        StoreIterator::over(&self.layers, range, order, move |key, value| {
+            let window = window_key(key)?;
+            if window.start < from || window.start > to {
+                return Ok(None);
+            }
+            let key = self.deserialize_key(window)?;
+            Ok(Some((key, self.deserialize_value(value)?)))
+        })
+    }
+
+    /// What of the starts `from..=to` is visible, and the segments in which it lies; `None` if nothing is.
+    fn visible(&self, from: Timestamp, to: Timestamp) -> Step<Option<(Timestamp, Timestamp, (i64, i64))>> {
+        let segments = self.segments()?;
+        let from = from.max(segments.earliest_visible()).max(0);
+        let to = to.min(segments.newest());
+        let rule = segments.rule();
+        Ok((from <= to).then(|| (from, to, (rule.segment(from), rule.segment(to)))))
+    }
+
+    fn segments(&self) -> Step<&Segments> {
+        let segments = self.layers.segments().map_err(|error| self.layers.failure(error))?;
+        segments.ok_or_else(|| Failure::bug("a window store without segments"))
+    }
+
+    /// Calls `f` with a row's key, in a buffer that is kept for the next call. The sequence number is 0.
+    #[inline]
+    fn with_row_key<R>(&self, key: &K, start: Timestamp, f: impl FnOnce(&mut [u8]) -> Step<R>) -> Step<R> {
+        let segment = self.segments()?.rule().segment(start);
+        let mut bytes = self.row_key.take();
+        bytes.clear();
+        bytes.extend_from_slice(&segment.to_be_bytes());
+        self.write_key(key, &mut bytes)?;
+        append_suffix(&mut bytes, start, 0);
+        let result = f(&mut bytes);
+        self.row_key.set(bytes);
+        result
+    }
+
+    #[inline]
+    fn with_value<R>(&self, value: Option<&V>, f: impl FnOnce(Option<&[u8]>) -> Step<R>) -> Step<R> {
+        let Some(value) = value.filter(|value| !self.values.is_null(value)) else { return f(None) };
+        let mut bytes = self.value_bytes.take();
+        bytes.clear();
+        let serialized = self.values.serialize(self.layers.name(), value, &mut bytes);
+        serialized.map_err(|error| self.serde_failure("value", error))?;
+        let result = f(Some(&bytes));
+        self.value_bytes.set(bytes);
+        result
+    }
+
+    #[inline]
+    fn write_key(&self, key: &K, out: &mut Vec<u8>) -> Step {
+        if self.keys.is_null(key) {
+            let error = SerdeError::UnexpectedNull { type_name: std::any::type_name::<K>() };
+            return Err(self.serde_failure("key", error));
+        }
+        self.keys.serialize(self.layers.name(), key, out).map_err(|error| self.serde_failure("key", error))
+    }
+
+    #[inline]
+    fn read_value(&self, bytes: Option<&[u8]>) -> Step<Option<V>> {
+        let value = bytes.map(|bytes| self.deserialize_value(bytes)).transpose();
+        value.map_err(|error| self.layers.failure(error))
+    }
+
+    fn deserialize_value(&self, bytes: &[u8]) -> Result<V, StoreError> {
+        let value = self.values.deserialize(self.layers.name(), bytes);
+        value.map_err(|error| StoreError::Serde { part: "value", error })
+    }
+
+    fn deserialize_key(&self, window: WindowKey<'_>) -> Result<Windowed<K>, StoreError> {
+        let key = self.keys.deserialize(self.layers.name(), window.key);
+        let key = key.map_err(|error| StoreError::Serde { part: "key", error })?;
+        Ok(Windowed::new(key, Window::of_size(window.start, self.window_size)))
+    }
+
+    #[cold]
+    fn serde_failure(&self, part: &'static str, error: SerdeError) -> Failure {
+        self.layers.failure(StoreError::Serde { part, error })
+    }
+}
+
+impl Range {
+    fn nothing() -> Self {
+        Range { from: Some(Vec::new()), to: Some(Vec::new()) }
+    }
+
+    fn of_segments(low: i64, high: i64) -> Self {
+        let bound = |segment: i64| Some(segment.to_be_bytes().to_vec());
+        Range { from: bound(low), to: bound(high.saturating_add(1)) }
+    }
+}
+
+delegate_state_store!(WindowStore, layers);
+
+impl<K, V> fmt::Debug for WindowStore<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("WindowStore").field(&self.layers).finish()
+    }
+}

@@ -1,0 +1,34 @@
+//! The in-memory back-end by the suite, and typed stores over it beside a model.
+
+use kafka_streams_state::InMemoryBackends;
+use kafka_streams_state::conformance::{ModelConfig, key_value_model, suite, window_model};
+use proptest::prelude::*;
+
+#[test]
+fn memory_conforms() {
+    suite(&mut || Box::new(InMemoryBackends));
+}
+
+fn script() -> impl Strategy<Value = Vec<(u8, u8, u8)>> {
+    prop::collection::vec(any::<(u8, u8, u8)>(), 0..200)
+}
+
+proptest! {
+    #[test]
+    fn s1_a_key_value_store_answers_as_a_map_does(
+        script in script(),
+        cache_bytes in prop::sample::select(vec![0usize, 1, 200, 1_000, 100_000]),
+        row_bytes in prop::sample::select(vec![0usize, 2_000, 1_000_000]),
+        listens in any::<bool>(),
+    ) {
+        key_value_model(&InMemoryBackends, ModelConfig { cache_bytes, row_bytes, listens }, &script);
+    }
+
+    #[test]
+    fn s2_a_window_store_answers_as_a_map_with_expiry_does(
+        script in script(),
+        row_bytes in prop::sample::select(vec![0usize, 2_000, 1_000_000]),
+    ) {
+        window_model(&InMemoryBackends, row_bytes, &script);
+    }
+}

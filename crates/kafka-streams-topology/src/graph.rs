@@ -1,0 +1,302 @@
+//! The topology: validated, immutable, shared by all threads; and what one task is made of.
+
+use std::any::Any;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use kafka_streams_core::{Failure, Lifecycle, NodeId, RouteId, Step, TimestampExtractor};
+use kafka_streams_naming::changelog_topic;
+use kafka_streams_state::{StateStore, StoreParts, StoreSpec};
+
+use crate::draft::RepartitionTopic;
+use crate::store::DeclaredStore;
+use crate::wiring::TypedStores;
+use crate::{Ingest, Node, NodeKind, OffsetReset, StoreIndex, Subtopology, TopicName, Wiring};
+
+/// A topology: nodes, stores, and the sub-topologies that they form.
+///
+/// Node ids ascend from parents to children, so the graph has no cycle and no node is twice on one call stack.
+pub struct Topology {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) specs: Vec<StoreSpec>,
+    pub(crate) stores: Vec<DeclaredStore>,
+    pub(crate) repartition_topics: Vec<RepartitionTopic>,
+    pub(crate) copartitions: Vec<Vec<NodeId>>,
+    pub(crate) subtopologies: Vec<Subtopology>,
+}
+
+impl Topology {
+    /// The topology as text, byte for byte as `Topology.describe()` of the JVM writes it; internal topics without the
+    /// application id.
+    pub fn describe(&self) -> String {
+        crate::describe::describe(self)
+    }
+
+    /// The sub-topologies; their ids are their indexes.
+    pub fn subtopologies(&self) -> &[Subtopology] {
+        &self.subtopologies
+    }
+
+    /// The nodes; their ids are their indexes.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// One node.
+    pub fn node(&self, id: NodeId) -> Option<&Node> {
+        self.nodes.get(id.0 as usize)
+    }
+
+    /// The stores, in the order of registration; their [`StoreIndex`]es are their indexes.
+    pub fn stores(&self) -> &[StoreSpec] {
+        &self.specs
+    }
+
+    /// The source topic that is this store's changelog, if it is one.
+    pub fn source_changelog(&self, store: StoreIndex) -> Option<&Arc<str>> {
+        self.stores.get(store.0 as usize)?.source_changelog.as_ref()
+    }
+
+    /// All topics that sources read, each with its source's policy for missing offsets.
+    pub fn source_topics(&self) -> impl Iterator<Item = (&TopicName, Option<OffsetReset>)> {
+        self.nodes.iter().flat_map(|node| match &node.kind {
+            NodeKind::Source { topics, offset_reset, .. } => topics.iter().map(|t| (t, *offset_reset)).collect(),
+            NodeKind::Processor | NodeKind::Sink { .. } => Vec::new(),
+        })
+    }
+
+    /// The declared repartition topics, each with its explicit number of partitions.
+    pub fn repartition_topics(&self) -> impl Iterator<Item = (TopicName, Option<i32>)> {
+        self.repartition_topics.iter().map(|topic| (TopicName::internal(topic.name.clone()), topic.partitions))
+    }
+
+    /// The groups of topics that are joined, and so must have equal numbers of partitions.
+    pub fn copartition_groups(&self) -> impl Iterator<Item = Vec<&TopicName>> {
+        let topics = |source: &NodeId| match self.node(*source).map(|node| &node.kind) {
+            Some(NodeKind::Source { topics, .. }) => topics.as_slice(),
+            _ => &[],
+        };
+        self.copartitions.iter().map(move |group| group.iter().flat_map(topics).collect())
+    }
+
+    /// Makes the nodes and stores of one task of `subtopology`, on the thread that calls.
+    ///
+    /// `partitions` tells the number of partitions of a topic by its name on the broker; `store_parts` opens the
+    /// back-end of a store, whose changelog gets the given route.
+    ///
+    /// # Errors
+    /// A store cannot be opened, or a processor uses a store that it is not connected to.
+    pub fn wire(
+        &self,
+        subtopology: i32,
+        application_id: &str,
+        partitions: &dyn Fn(&str) -> Option<i32>,
+        store_parts: &mut OpenStore<'_>,
+    ) -> Step<TaskGraph> {
+        let Some(part) = usize::try_from(subtopology).ok().and_then(|id| self.subtopologies.get(id)) else {
+            return Err(Failure::bug(format!("there is no sub-topology {subtopology}")));
+        };
+        let mut routes = Vec::new();
+        let sink_routes = self.route_sinks(part, application_id, &mut routes);
+        let (typed, stores) = self.open_stores(part, application_id, &mut routes, store_parts)?;
+        let mut wiring = Wiring {
+            topology: self,
+            application_id,
+            partitions,
+            current: NodeId(0),
+            stores: typed,
+            inputs: self.nodes.iter().map(|_| None).collect(),
+            lifecycles: Vec::new(),
+            sources: Vec::new(),
+            sink_routes,
+        };
+        for id in part.nodes.iter().rev() {
+            self.make_node(*id, &mut wiring)?;
+        }
+        let Wiring { inputs, mut lifecycles, mut sources, .. } = wiring;
+        lifecycles.sort_by_key(|(id, _)| *id);
+        sources.sort_by_key(|(id, _)| *id);
+        let sources = sources.iter().flat_map(|(id, ingest)| self.task_sources(*id, ingest, application_id)).collect();
+        Ok(TaskGraph { sources, stores, routes, lifecycles, nodes: inputs.into_iter().flatten().collect() })
+    }
+
+    fn make_node(&self, id: NodeId, wiring: &mut Wiring<'_>) -> Step {
+        let Some(node) = self.node(id) else { return Err(Failure::bug(format!("there is no node {}", id.0))) };
+        wiring.current = id;
+        (node.build)(wiring, id).map_err(|failure| failure.at_node(&node.name))?;
+        let made = match node.kind {
+            NodeKind::Source { .. } => wiring.sources.iter().any(|(source, _)| *source == id),
+            NodeKind::Processor | NodeKind::Sink { .. } => {
+                wiring.inputs.get(id.0 as usize).is_some_and(Option::is_some)
+            }
+        };
+        if made { Ok(()) } else { Err(Failure::bug(format!("node {} was declared and not installed", node.name))) }
+    }
+
+    fn route_sinks(&self, part: &Subtopology, application_id: &str, routes: &mut Vec<Route>) -> Vec<Option<RouteId>> {
+        let mut by_node = vec![None; self.nodes.len()];
+        for id in &part.nodes {
+            let (Some(node), Some(slot)) = (self.node(*id), by_node.get_mut(id.0 as usize)) else { continue };
+            if let NodeKind::Sink { topic } = &node.kind {
+                let kind = RouteKind::Sink { node: node.name.clone() };
+                *slot = Some(push_route(routes, Route { topic: topic.decorated(application_id), kind }));
+            }
+        }
+        by_node
+    }
+
+    fn open_stores(
+        &self,
+        part: &Subtopology,
+        application_id: &str,
+        routes: &mut Vec<Route>,
+        store_parts: &mut OpenStore<'_>,
+    ) -> Step<(TypedStores, Vec<TaskStore>)> {
+        let mut typed: TypedStores = self.specs.iter().map(|_| None).collect();
+        let mut stores = Vec::with_capacity(part.stores.len());
+        for index in &part.stores {
+            let index = index.0 as usize;
+            let (Some(spec), Some(declared)) = (self.specs.get(index), self.stores.get(index)) else { continue };
+            let (changelog, route) = match &declared.source_changelog {
+                Some(topic) => (Some(topic.clone()), None),
+                None if spec.logging.is_some() => {
+                    let topic: Arc<str> = changelog_topic(application_id, &spec.name).into();
+                    let kind = RouteKind::Changelog { store: stores.len() };
+                    let route = push_route(routes, Route { topic: topic.clone(), kind });
+                    (Some(topic), Some(route))
+                }
+                None => (None, None),
+            };
+            let (any, store) = (declared.build)(store_parts(spec, route)?);
+            if let Some(slot) = typed.get_mut(index) {
+                *slot = Some(any);
+            }
+            let source_changelog = declared.source_changelog.is_some();
+            stores.push(TaskStore { spec: spec.clone(), changelog, source_changelog, store });
+        }
+        Ok((typed, stores))
+    }
+
+    fn task_sources(&self, id: NodeId, ingest: &Ingest, application_id: &str) -> Vec<TaskSource> {
+        let Some(node) = self.node(id) else { return Vec::new() };
+        let NodeKind::Source { topics, timestamp_extractor, .. } = &node.kind else { return Vec::new() };
+        let source = |topic: &TopicName| TaskSource {
+            topic: topic.decorated(application_id),
+            node: node.name.clone(),
+            ingest: ingest.clone(),
+            timestamp_extractor: *timestamp_extractor,
+        };
+        topics.iter().map(source).collect()
+    }
+}
+
+/// Opens the back-end of a store for one task; its changelog, if it has one, gets this route.
+pub type OpenStore<'a> = dyn FnMut(&StoreSpec, Option<RouteId>) -> Step<StoreParts> + 'a;
+
+impl fmt::Debug for Topology {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Topology")
+            .field("nodes", &self.nodes)
+            .field("stores", &self.specs)
+            .field("subtopologies", &self.subtopologies)
+            .finish_non_exhaustive()
+    }
+}
+
+fn push_route(routes: &mut Vec<Route>, route: Route) -> RouteId {
+    let id = RouteId(u32::try_from(routes.len()).unwrap_or(u32::MAX));
+    routes.push(route);
+    id
+}
+
+/// Nodes and stores of one task. Belongs to the thread that made it.
+pub struct TaskGraph {
+    /// Where records enter, one for each topic.
+    pub sources: Vec<TaskSource>,
+    /// The stores, in the order of registration.
+    pub stores: Vec<TaskStore>,
+    /// Where records leave; the index is the [`RouteId`]. The sinks come first.
+    pub routes: Vec<Route>,
+    /// The nodes to be started once the stores are restored, to be woken by timers and closed at the end; by id.
+    pub lifecycles: Vec<(NodeId, Rc<dyn Lifecycle>)>,
+    /// Keeps all nodes alive, parents before children, and is dropped last and in this order: so a parent's end only
+    /// lets go of children that are still held, and dropping a long chain does not recurse.
+    pub nodes: Vec<Box<dyn Any>>,
+}
+
+impl fmt::Debug for TaskGraph {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskGraph")
+            .field("sources", &self.sources)
+            .field("stores", &self.stores)
+            .field("routes", &self.routes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where the records of one topic enter a task.
+#[derive(Clone)]
+pub struct TaskSource {
+    /// The topic's name on the broker.
+    pub topic: Arc<str>,
+    /// The source's name.
+    pub node: Arc<str>,
+    /// Takes a record in; shared by the topics of a source.
+    pub ingest: Ingest,
+    /// Which time the records have; `None` is the application's default.
+    pub timestamp_extractor: Option<TimestampExtractor>,
+}
+
+impl fmt::Debug for TaskSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskSource").field("topic", &self.topic).field("node", &self.node).finish_non_exhaustive()
+    }
+}
+
+/// A store of a task.
+#[derive(Clone)]
+pub struct TaskStore {
+    /// What was declared.
+    pub spec: StoreSpec,
+    /// The topic that it is restored from, by its name on the broker; `None` without logging.
+    pub changelog: Option<Arc<str>>,
+    /// Whether the changelog is a source topic of the task, which is read and never written.
+    pub source_changelog: bool,
+    /// The store.
+    pub store: Rc<dyn StateStore>,
+}
+
+impl fmt::Debug for TaskStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskStore")
+            .field("spec", &self.spec)
+            .field("changelog", &self.changelog)
+            .field("source_changelog", &self.source_changelog)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where records leave a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The topic's name on the broker.
+    pub topic: Arc<str>,
+    /// Who sends there.
+    pub kind: RouteKind,
+}
+
+/// Who sends to a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RouteKind {
+    /// A sink.
+    Sink {
+        /// The sink's name.
+        node: Arc<str>,
+    },
+    /// The changelog of a store.
+    Changelog {
+        /// Index of the store in [`TaskGraph::stores`].
+        store: usize,
+    },
+}

@@ -1,0 +1,53 @@
+//! The topology: nodes, sub-topologies, co-partitioning, internal topics, and the text of `describe()`.
+//!
+//! ```text
+//!   StreamsBuilder (k-s-dsl) ──┐
+//!                              ├─▶ Draft ──build()──▶ Topology ──plan()──▶ Plan       topics and tasks of the group
+//!   TopologyBuilder ───────────┘   mutable            immutable │
+//!                                                               └─wire()──▶ TaskGraph nodes and stores of one task
+//! ```
+//!
+//! Types are erased when a node is declared and come back when a task is wired: a node's closure finds its children in
+//! [`Wiring`], by their types, once. No record is ever boxed or cast.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `draft`, `builder` | how a topology is written: by ids and types, or by names |
+//! | `graph`, `node`, `store`, `topic` | the topology |
+//! | `subtopology`, `describe` | what follows from the graph alone |
+//! | `plan`, `copartition`, `internal_topic` | what follows once the partitions of the source topics are known |
+//! | `wiring`, `source_node`, `sink_node` | one task's nodes, on the thread that runs it |
+//!
+//! What is absent: this crate does not know how a record is fetched, who owns a task, or how a topic is created.
+
+mod builder;
+mod copartition;
+mod describe;
+mod draft;
+mod error;
+mod graph;
+mod internal_topic;
+mod node;
+mod plan;
+mod sink_node;
+mod source_node;
+mod store;
+mod store_refs;
+mod subtopology;
+mod topic;
+mod wiring;
+
+pub use builder::{ProcessorStores, TopologyBuilder};
+pub use draft::Draft;
+pub use error::{PlanError, TopologyError};
+pub use graph::{OpenStore, Route, RouteKind, TaskGraph, TaskSource, TaskStore, Topology};
+pub use internal_topic::{InternalTopic, InternalTopicKind, PlanOptions};
+pub use node::{EdgeTypes, Node, NodeKind, NodeTypes};
+pub use plan::{Plan, PlannedTask, plan, validate_existing};
+pub use sink_node::{HashedKeyPart, SinkSpec, StreamPartitioner};
+pub use source_node::{OffsetReset, SourceSpec};
+pub use store::{StoreIndex, StoreRef};
+pub use store_refs::StoreRefs;
+pub use subtopology::Subtopology;
+pub use topic::TopicName;
+pub use wiring::{Ingest, Wiring};

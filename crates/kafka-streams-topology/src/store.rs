@@ -1,0 +1,67 @@
+//! A store as it is declared: named by a typed reference, so that whoever holds one needs no look-up and no cast.
+
+use std::any::Any;
+use std::fmt;
+use std::marker::PhantomData;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use kafka_streams_state::{StateStore, StoreBuilder, StoreParts, StoreSpec};
+
+/// A store's index within its topology, in the order of registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StoreIndex(pub u32);
+
+/// A store's typed name. Made when the store is added; worth the store itself when a task is wired.
+pub struct StoreRef<S> {
+    index: StoreIndex,
+    store: PhantomData<fn() -> S>,
+}
+
+impl<S> StoreRef<S> {
+    pub(crate) fn new(index: StoreIndex) -> Self {
+        StoreRef { index, store: PhantomData }
+    }
+
+    /// The store's index.
+    pub fn index(self) -> StoreIndex {
+        self.index
+    }
+}
+
+impl<S> Clone for StoreRef<S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S> Copy for StoreRef<S> {}
+
+impl<S> fmt::Debug for StoreRef<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StoreRef<{}>({})", std::any::type_name::<S>(), self.index.0)
+    }
+}
+
+/// One store of a task in both views: typed for the nodes, untyped for the engine.
+pub(crate) type BuiltStore = (Rc<dyn Any>, Rc<dyn StateStore>);
+
+type BuildStore = Box<dyn Fn(StoreParts) -> BuiltStore + Send + Sync>;
+
+/// What the topology knows of a store besides its specification.
+pub(crate) struct DeclaredStore {
+    pub(crate) build: BuildStore,
+    /// A source topic that is this store's changelog (`reuse.ktable.source.topics` of the JVM).
+    pub(crate) source_changelog: Option<Arc<str>>,
+}
+
+impl DeclaredStore {
+    pub(crate) fn new<B: StoreBuilder>(builder: B) -> (StoreSpec, Self) {
+        let spec = builder.spec();
+        let build: BuildStore = Box::new(move |parts| {
+            let store = builder.build(parts);
+            (store.clone(), store)
+        });
+        (spec, DeclaredStore { build, source_changelog: None })
+    }
+}

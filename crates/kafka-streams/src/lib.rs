@@ -1,0 +1,94 @@
+//! **Kafka Streams for Rust**: stateful stream processing as a library, with the model, names, topics and bytes of JVM
+//! Kafka Streams 4.3.
+//!
+//! ```no_run
+//! use kafka_streams::prelude::*;
+//!
+//! fn topology() -> Result<Topology, TopologyError> {
+//!     let builder = StreamsBuilder::new();
+//!     builder
+//!         .stream::<Option<String>, String>("lines")
+//!         .flat_map_values(|line| line.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>())
+//!         .group_by(|_, word| word.clone(), Grouped::named("by-word"))
+//!         .count(Materialized::named("word-counts"))
+//!         .to_stream()
+//!         .to("counts");
+//!     builder.build()
+//! }
+//!
+//! # #[cfg(all(feature = "client", feature = "rocksdb"))]
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! KafkaStreams::new(topology()?, StreamsConfig::new("word-count", "localhost:9092"))?.run_until(ctrl_c()).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Features
+//!
+//! | feature | default | adds |
+//! |---|---|---|
+//! | `client` | yes | the Kafka client: rdkafka for data, our own for group membership |
+//! | `rocksdb` | yes | stores in RocksDB |
+//! | `json` | no | `Json<T>` and `JsonSerde<T>` |
+//!
+//! A crate that only describes topologies takes `default-features = false` and compiles neither librdkafka nor RocksDB.
+
+pub use kafka_streams_core as core;
+pub use kafka_streams_dsl as dsl;
+pub use kafka_streams_engine as engine;
+pub use kafka_streams_group as group;
+pub use kafka_streams_naming as naming;
+pub use kafka_streams_runtime as runtime;
+#[cfg(feature = "json")]
+pub use kafka_streams_serde_json as json;
+pub use kafka_streams_state as state;
+pub use kafka_streams_topology as topology;
+
+#[cfg(feature = "client")]
+pub use kafka_streams_client as client;
+#[cfg(feature = "rocksdb")]
+pub use kafka_streams_rocksdb as rocksdb;
+
+#[cfg(all(feature = "client", feature = "rocksdb"))]
+mod streams;
+
+#[cfg(all(feature = "client", feature = "rocksdb"))]
+pub use streams::KafkaStreams;
+
+/// What a topology and its program need, in one `use`.
+pub mod prelude {
+    pub use kafka_streams_core::handler::{
+        DeserializationExceptionHandler, ErrorContext, LogAndContinue, LogAndFail, ProcessingExceptionHandler,
+        ProductionExceptionHandler, Response,
+    };
+    pub use kafka_streams_core::serde::{
+        BoolSerde, BytesSerde, F32Serde, F64Serde, I16Serde, I32Serde, I64Serde, OptionSerde, StringSerde, UnitSerde,
+        UuidSerde, VecSerde,
+    };
+    pub use kafka_streams_core::{
+        Change, Context, DefaultSerde, Failure, Header, Headers, Processor, Punctuation, PunctuationType, Record, Serde,
+        SerdeError, SharedSerde, Step, TaskId, TimestampExtractor, Timestamp, TopicPartition,
+    };
+    pub use kafka_streams_dsl::{
+        Consumed, Grouped, KGroupedStream, KStream, KTable, Materialized, Produced, Repartitioned, StreamsBuilder,
+        TimeWindowedKStream, TimeWindows,
+    };
+    pub use kafka_streams_naming::Naming;
+    #[cfg(feature = "json")]
+    pub use kafka_streams_serde_json::{Json, JsonSerde};
+    pub use kafka_streams_runtime::config::{ProcessingGuarantee, StreamsConfig};
+    pub use kafka_streams_runtime::{
+        State, StateRestoreListener, StreamThreadExceptionResponse, StreamsError, TaskListener, ThreadState, ctrl_c,
+    };
+    pub use kafka_streams_state::{
+        KeyValueStore, Stores, TimestampedKeyValueStore, TimestampedWindowStore, ValueAndTimestamp, Window, WindowStore,
+        Windowed,
+    };
+    pub use kafka_streams_topology::{OffsetReset, StoreRef, Topology, TopologyError};
+
+    /// Cheaply cloneable bytes, for keys and values that are not looked into.
+    pub use bytes::Bytes;
+
+    #[cfg(all(feature = "client", feature = "rocksdb"))]
+    pub use crate::KafkaStreams;
+}

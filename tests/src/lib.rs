@@ -1,0 +1,11 @@
+//! What the suites on a real broker have in common: the broker, its topics, programs under test, and independent results.
+//!
+//! `cargo xtask test` starts the brokers and sets the environment that [`Broker::get`] reads; without it every test of the
+//! suite says that it is skipped, so that `cargo test --workspace` works anywhere.
+
+pub mod broker;
+pub mod program;
+pub mod reference;
+
+pub use broker::{Broker, Isolation, Seen};
+pub use program::{Program, WordCount};
