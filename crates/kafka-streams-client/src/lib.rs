@@ -19,6 +19,7 @@
 //! leader or coordinator; how long to try is the policy of who asks.
 
 pub mod admin;
+pub mod data_plane;
 mod error;
 pub mod group_plane;
 pub mod network;

@@ -129,7 +129,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedStream<K, V> {
         A: Clone + 'static,
         F: Fn(&K, V, Option<A>) -> Option<A> + Send + Sync + 'static,
     {
-        self.add(None, prefix::AGGREGATE, None, f, materialized)
+        self.add(None, prefix::AGGREGATE, None, || None, f, materialized)
     }
 
     /// [`fold`](KGroupedStream::fold) by a node of this name.
@@ -138,7 +138,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedStream<K, V> {
         A: Clone + 'static,
         F: Fn(&K, V, Option<A>) -> Option<A> + Send + Sync + 'static,
     {
-        self.add(Some(name.into()), prefix::AGGREGATE, None, f, materialized)
+        self.add(Some(name.into()), prefix::AGGREGATE, None, || None, f, materialized)
     }
 
     /// Groups the records of each key by windows of time.
@@ -176,7 +176,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedStream<K, V> {
             Some(before) => Some(f(before, value)),
             None => Some(value),
         };
-        self.add(name, prefix::REDUCE, Some(&self.values), f, materialized)
+        self.add(name, prefix::REDUCE, Some(&self.values), || None, f, materialized)
     }
 
     fn do_aggregate<A, I, F>(
@@ -192,20 +192,23 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedStream<K, V> {
         I: Fn() -> A + Send + Sync + 'static,
         F: Fn(&K, V, A) -> A + Send + Sync + 'static,
     {
-        let f = move |key: &K, value: V, before: Option<A>| Some(adder(key, value, before.unwrap_or_else(&init)));
-        self.add(name, prefix, None, f, materialized)
+        let init = move || Some(init());
+        let f = move |key: &K, value: V, before: Option<A>| before.map(|before| adder(key, value, before));
+        self.add(name, prefix, None, init, f, materialized)
     }
 
-    fn add<A, F>(
+    fn add<A, I, F>(
         &self,
         name: Option<String>,
         prefix: &str,
         inherited: Option<&SharedSerde<A>>,
+        init: I,
         f: F,
         materialized: Materialized<K, A>,
     ) -> KTable<K, A>
     where
         A: Clone + 'static,
+        I: Fn() -> Option<A> + Send + Sync + 'static,
         F: Fn(&K, V, Option<A>) -> Option<A> + Send + Sync + 'static,
     {
         let mut graph = self.stream.graph.lock();
@@ -215,8 +218,13 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedStream<K, V> {
         let (keys, results) = (materialized.key_serde(&self.keys), materialized.values.or_inherited(inherited));
         let builder = materialized.key_value_store(&store_name, &keys, &results);
         let (table, slot) = (graph.add_table(TableKind::Aggregate, true), StoreSlot::default());
-        let aggregation =
-            Arc::new(Aggregation { keys: self.keys.clone(), values: self.values.clone(), results: results.clone(), f });
+        let aggregation = Arc::new(Aggregation {
+            keys: self.keys.clone(),
+            values: self.values.clone(),
+            results: results.clone(),
+            init,
+            f,
+        });
         let store = TableStore { table, builder: Some(builder), slot: slot.clone() };
         let lowering = lower::table::<K, V, _, _, _, _>(store, move |parts| Aggregate::new(&aggregation, parts));
         let node = graph.add(&[parent], name, Traits::default(), Body::Node(lowering));

@@ -60,3 +60,10 @@ fn forward_updated<K: Clone + 'static, V: Clone + 'static>(
         None => Ok(()),
     }
 }
+
+/// The row before a first value, where old values are sent and not held back in a cache: the initial result, as if there
+/// had been such a row (`KStreamAggregate` and `KStreamWindowAggregate` of the JVM).
+#[inline]
+fn with_initial<A>(change: Change<A>, initial: Option<A>) -> Change<A> {
+    Change { old: change.old.or(initial), new: change.new }
+}

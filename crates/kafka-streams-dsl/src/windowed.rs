@@ -138,7 +138,7 @@ impl<K: Clone + 'static, V: Clone + 'static> TimeWindowedKStream<K, V> {
         A: Clone + 'static,
         F: Fn(&K, V, Option<A>) -> Option<A> + Send + Sync + 'static,
     {
-        self.add(None, prefix::AGGREGATE, None, f, materialized)
+        self.add(None, prefix::AGGREGATE, None, || None, f, materialized)
     }
 
     /// [`fold`](TimeWindowedKStream::fold) by a node of this name.
@@ -152,7 +152,7 @@ impl<K: Clone + 'static, V: Clone + 'static> TimeWindowedKStream<K, V> {
         A: Clone + 'static,
         F: Fn(&K, V, Option<A>) -> Option<A> + Send + Sync + 'static,
     {
-        self.add(Some(name.into()), prefix::AGGREGATE, None, f, materialized)
+        self.add(Some(name.into()), prefix::AGGREGATE, None, || None, f, materialized)
     }
 
     fn do_count(&self, name: Option<String>, materialized: Materialized<K, i64>) -> KTable<Windowed<K>, i64> {
@@ -168,7 +168,7 @@ impl<K: Clone + 'static, V: Clone + 'static> TimeWindowedKStream<K, V> {
             Some(before) => Some(f(before, value)),
             None => Some(value),
         };
-        self.add(name, prefix::REDUCE, Some(&self.grouped.values), f, materialized)
+        self.add(name, prefix::REDUCE, Some(&self.grouped.values), || None, f, materialized)
     }
 
     fn do_aggregate<A, I, F>(
@@ -183,20 +183,23 @@ impl<K: Clone + 'static, V: Clone + 'static> TimeWindowedKStream<K, V> {
         I: Fn() -> A + Send + Sync + 'static,
         F: Fn(&K, V, A) -> A + Send + Sync + 'static,
     {
-        let f = move |key: &K, value: V, before: Option<A>| Some(adder(key, value, before.unwrap_or_else(&init)));
-        self.add(name, prefix::AGGREGATE, None, f, materialized)
+        let init = move || Some(init());
+        let f = move |key: &K, value: V, before: Option<A>| before.map(|before| adder(key, value, before));
+        self.add(name, prefix::AGGREGATE, None, init, f, materialized)
     }
 
-    fn add<A, F>(
+    fn add<A, I, F>(
         &self,
         name: Option<String>,
         prefix: &str,
         inherited: Option<&SharedSerde<A>>,
+        init: I,
         f: F,
         materialized: Materialized<K, A>,
     ) -> KTable<Windowed<K>, A>
     where
         A: Clone + 'static,
+        I: Fn() -> Option<A> + Send + Sync + 'static,
         F: Fn(&K, V, Option<A>) -> Option<A> + Send + Sync + 'static,
     {
         let (grouped, windows) = (&self.grouped, self.windows);
@@ -208,7 +211,7 @@ impl<K: Clone + 'static, V: Clone + 'static> TimeWindowedKStream<K, V> {
         let builder = materialized.window_store(&mut graph, &store_name, windows, &keys, &results);
         let (table, slot) = (graph.add_table(TableKind::Aggregate, true), StoreSlot::default());
         let aggregation =
-            Arc::new(WindowAggregation { windows, keys: grouped.keys.clone(), results: results.clone(), f });
+            Arc::new(WindowAggregation { windows, keys: grouped.keys.clone(), results: results.clone(), init, f });
         let store = TableStore { table, builder: Some(builder), slot: slot.clone() };
         let lowering = lower::table::<K, V, _, _, _, _>(store, move |parts| WindowAggregate::new(&aggregation, parts));
         let node = graph.add(&[parent], name, Traits::default(), Body::Node(lowering));

@@ -2,20 +2,20 @@
 //! records, and what Kafka Streams 4.3 made of them in its `TopologyTestDriver`: the text of `describe()`, and every topic
 //! that was written, changelogs and repartition topics included, in order, with timestamps and headers.
 //!
-//! Keys are strings, values strings or longs, all of them nullable. Here a stream is a stream of `Option<Value>`, and a
-//! table one of `Value`.
+//! Keys are strings, values strings or longs, all of them nullable.
 
 mod support;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::any::Any;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use kafka_streams_core::serde::{OptionSerde, StringSerde};
+use kafka_streams_core::serde::{I64Serde, OptionSerde, StringSerde};
 use kafka_streams_core::{Header, Headers, Serde, SerdeError};
 use kafka_streams_dsl::{
     BuildError, Consumed, Grouped, Joined, KGroupedStream, KGroupedTable, KStream, KTable, Materialized, Naming,
-    Optimization, Produced, Repartitioned, StreamsBuilder, TimeWindowedKStream, TimeWindowedSerde, TimeWindows, Windowed,
+    Optimization, Produced, Repartitioned, StreamsBuilder, TimeWindowedKStream, TimeWindowedSerde, TimeWindows,
+    Windowed,
 };
 use kafka_streams_topology::Topology;
 use serde_json::Value as Json;
@@ -51,7 +51,9 @@ impl Serde for ValueSerde {
     fn deserialize(&self, _topic: &str, bytes: &[u8]) -> Result<Value, SerdeError> {
         match self.0 {
             Type::Text => Ok(Value::Text(String::from_utf8(bytes.to_vec()).map_err(SerdeError::invalid::<Value>)?)),
-            Type::Long => bytes.try_into().map(|b| Value::Long(i64::from_be_bytes(b))).map_err(SerdeError::invalid::<Value>),
+            Type::Long => {
+                bytes.try_into().map(|b| Value::Long(i64::from_be_bytes(b))).map_err(SerdeError::invalid::<Value>)
+            }
         }
     }
 }
@@ -62,17 +64,33 @@ type WindowedKey = Windowed<Option<String>>;
 
 const KEYS: OptionSerde<StringSerde> = OptionSerde(StringSerde);
 
-fn nullable(of: Type) -> OptionSerde<ValueSerde> {
-    OptionSerde(ValueSerde(of))
-}
-
 /// A key as the functions of the menus see it.
-trait AnyKey: Clone + 'static {
+trait AnyKey: Clone + PartialEq + 'static {
+    type Serde: Serde<Target = Self>;
+    fn serde() -> Self::Serde;
     fn plain(&self) -> Option<String>;
     fn text(&self) -> Option<String>;
+
+    fn to_table<V: AnyValue>(
+        _: &KStream<Self, Option<V>>,
+        _: Option<&str>,
+        _: Materialized<Self, V>,
+    ) -> KTable<Self, V> {
+        panic!("windowed streams become no tables in the cases")
+    }
+
+    fn windowed_by<V: AnyValue>(_: &KGroupedStream<Self, V>, _: TimeWindows, _: Type) -> Box<dyn AnyGrouped> {
+        panic!("windowed streams get no windows in the cases")
+    }
 }
 
 impl AnyKey for Key {
+    type Serde = OptionSerde<StringSerde>;
+
+    fn serde() -> Self::Serde {
+        KEYS
+    }
+
     fn plain(&self) -> Option<String> {
         self.clone()
     }
@@ -80,9 +98,30 @@ impl AnyKey for Key {
     fn text(&self) -> Option<String> {
         self.clone()
     }
+
+    fn to_table<V: AnyValue>(
+        stream: &KStream<Key, Option<V>>,
+        name: Option<&str>,
+        stored: Materialized<Key, V>,
+    ) -> KTable<Key, V> {
+        match name {
+            Some(name) => stream.to_table_with_named(name, stored),
+            None => stream.to_table_with(stored),
+        }
+    }
+
+    fn windowed_by<V: AnyValue>(g: &KGroupedStream<Key, V>, windows: TimeWindows, of: Type) -> Box<dyn AnyGrouped> {
+        Box::new(Windowing { windowed: g.windowed_by(windows), of })
+    }
 }
 
 impl AnyKey for WindowedKey {
+    type Serde = TimeWindowedSerde<Key>;
+
+    fn serde() -> Self::Serde {
+        TimeWindowedSerde::new(KEYS, Duration::ZERO)
+    }
+
     fn plain(&self) -> Option<String> {
         self.key.clone()
     }
@@ -90,6 +129,101 @@ impl AnyKey for WindowedKey {
     fn text(&self) -> Option<String> {
         Some(format!("{}@{}/{}", text_of(self.key.as_deref()), self.window.start, self.window.end))
     }
+}
+
+/// The values of streams and tables, as the functions of the menus see them: `Value` in a table, `Option<Value>` in a
+/// stream and where a table was made from such, `i64` in a count.
+trait AnyValue: Clone + 'static {
+    type Serde: Serde<Target = Self>;
+    fn serde(of: Type) -> Self::Serde;
+    fn get(&self) -> Nullable;
+    fn put(value: Nullable) -> Self;
+
+    fn to_stream<K: AnyKey>(_: &Table<K, Self>, _: &Json) -> Node {
+        panic!("such a table becomes no stream in the cases")
+    }
+
+    fn to_table<K: AnyKey>(_: &KStream<K, Self>, _: &Json, _: Type) -> Box<dyn AnyTable> {
+        panic!("such a stream becomes no table in the cases")
+    }
+}
+
+impl AnyValue for Value {
+    type Serde = ValueSerde;
+
+    fn serde(of: Type) -> ValueSerde {
+        ValueSerde(of)
+    }
+
+    fn get(&self) -> Nullable {
+        Some(self.clone())
+    }
+
+    fn put(value: Nullable) -> Self {
+        value.expect("a row is not null")
+    }
+
+    fn to_stream<K: AnyKey>(table: &Table<K, Self>, op: &Json) -> Node {
+        as_stream(table, op)
+    }
+}
+
+impl AnyValue for i64 {
+    type Serde = I64Serde;
+
+    fn serde(_: Type) -> I64Serde {
+        I64Serde
+    }
+
+    fn get(&self) -> Nullable {
+        Some(Value::Long(*self))
+    }
+
+    fn put(value: Nullable) -> Self {
+        long_of(value.as_ref())
+    }
+
+    fn to_stream<K: AnyKey>(table: &Table<K, Self>, op: &Json) -> Node {
+        as_stream(table, op)
+    }
+}
+
+/// Each of them by itself, as types that grow with every operator have no end.
+macro_rules! nullable {
+    ($($value:ty $(, $to_stream:item)?;)*) => {$(
+        impl AnyValue for Option<$value> {
+            type Serde = OptionSerde<<$value as AnyValue>::Serde>;
+
+            fn serde(of: Type) -> Self::Serde {
+                OptionSerde(<$value>::serde(of))
+            }
+
+            fn get(&self) -> Nullable {
+                self.as_ref().and_then(AnyValue::get)
+            }
+
+            fn put(value: Nullable) -> Self {
+                value.map(|value| <$value>::put(Some(value)))
+            }
+
+            fn to_table<K: AnyKey>(stream: &KStream<K, Self>, op: &Json, of: Type) -> Box<dyn AnyTable> {
+                let serdes = || (K::serde(), <$value>::serde(of));
+                let stored = said(op, serdes().0, serdes().1);
+                let stored = stored.unwrap_or_else(|| Materialized::with(serdes().0, serdes().1));
+                Box::new(Table { table: K::to_table(stream, op["name"].as_str(), stored), of })
+            }
+
+            $($to_stream)?
+        }
+    )*};
+}
+
+nullable! {
+    Value, fn to_stream<K: AnyKey>(table: &Table<K, Self>, op: &Json) -> Node {
+        as_stream(table, op)
+    };
+    i64;
+    Option<Value>;
 }
 
 fn text_of(text: Option<&str>) -> String {
@@ -139,10 +273,13 @@ impl Function {
             ("contains", Some(Value::Text(text))) => text.contains(self.text(0)),
             ("lengthGt", Some(Value::Text(text))) => text.len() as i64 > self.number(0),
             ("longGt", Some(Value::Long(number))) => *number > self.number(0),
+            ("longEven", Some(Value::Long(number))) => number & 1 == 0,
+            ("keyEquals", _) => key.plain().is_some_and(|key| key == self.text(0)),
+            ("keyNotNull", _) => key.plain().is_some(),
             ("keyStartsWith", _) => key.plain().is_some_and(|key| key.starts_with(self.text(0))),
             ("valueNotNull", value) => value.is_some(),
             ("not", value) => !Function::of(&self.arguments[0]).test(key, value),
-            ("contains" | "lengthGt" | "longGt", None) => false,
+            ("contains" | "lengthGt" | "longGt" | "longEven", None) => false,
             other => panic!("{other:?}"),
         }
     }
@@ -276,172 +413,407 @@ fn words(text: &str) -> impl Iterator<Item = String> {
     text.split(' ').filter(|word| !word.is_empty()).map(str::to_owned)
 }
 
-#[derive(Clone)]
+/// What an operator's result is known as.
 enum Node {
-    Stream(KStream<Key, Nullable>, Type),
-    WindowedStream(KStream<WindowedKey, Nullable>, Type),
-    Table(KTable<Key, Value>, Type),
-    WindowedTable(KTable<WindowedKey, Value>, Type),
-    Grouped(KGroupedStream<Key, Nullable>, Type),
-    GroupedTable(KGroupedTable<Key, Nullable>, Type),
-    TimeWindowed(TimeWindowedKStream<Key, Nullable>, Type),
+    Stream(Box<dyn AnyStream>),
+    Table(Box<dyn AnyTable>),
+    Grouped(Box<dyn AnyGrouped>),
+}
+
+/// A stream of any types; each operation gives what Java's operator of that name gives.
+trait AnyStream {
+    fn any(&self) -> &dyn Any;
+    fn apply(&self, op: &Json, nodes: &BTreeMap<String, Node>) -> Option<Node>;
+}
+
+trait AnyTable {
+    fn any(&self) -> &dyn Any;
+    fn apply(&self, op: &Json) -> Node;
+    fn of(&self) -> Type;
+}
+
+trait AnyGrouped {
+    fn apply(&self, op: &Json) -> Node;
+}
+
+struct Stream<K, V> {
+    stream: KStream<K, V>,
+    of: Type,
+}
+
+struct Table<K, V> {
+    table: KTable<K, V>,
+    of: Type,
+}
+
+struct Grouping<K, V> {
+    grouped: KGroupedStream<K, V>,
+    of: Type,
+}
+
+struct Windowing<K, V> {
+    windowed: TimeWindowedKStream<K, V>,
+    of: Type,
+}
+
+struct TableGrouping<K, V> {
+    grouped: KGroupedTable<K, V>,
+    of: Type,
+}
+
+fn stream<K: AnyKey, V: AnyValue>(stream: KStream<K, V>, of: Type) -> Option<Node> {
+    Some(Node::Stream(Box::new(Stream { stream, of })))
+}
+
+fn table<K: AnyKey, V: AnyValue>(table: KTable<K, V>, of: Type) -> Node {
+    Node::Table(Box::new(Table { table, of }))
 }
 
 /// Calls the method, or with a name its `_named` twin.
 macro_rules! call {
-    ($name:expr, $object:expr, $method:ident | $named:ident, $($argument:expr),*) => {
+    ($name:expr, $object:expr, $method:ident | $named:ident $(, $argument:expr)*) => {
         match $name {
-            Some(name) => $object.$named(name, $($argument),*),
+            Some(name) => $object.$named(name $(, $argument)*),
             None => $object.$method($($argument),*),
         }
     };
 }
 
-/// Operators of streams that do not depend on the key's type.
-fn stream_op<K: AnyKey>(op: &Json, stream: &KStream<K, Nullable>, of: Type) -> Result<(KStream<K, Nullable>, Type), Node> {
-    let name = op["name"].as_str();
-    let f = || Function::of(&op["fn"]);
-    Ok(match op["op"].as_str().unwrap() {
-        "filter" => {
-            let f = f();
-            (call!(name, stream, filter | filter_named, move |k: &K, v: &Nullable| f.test(k, v.as_ref())), of)
-        }
-        "filterNot" => {
-            let f = f();
-            (call!(name, stream, filter_not | filter_not_named, move |k: &K, v: &Nullable| f.test(k, v.as_ref())), of)
-        }
-        "mapValues" => {
-            let (f, new) = (f(), f().map_type(of));
-            let f = move |k: &K, v: Nullable| f.map(k, v);
-            (call!(name, stream, map_values_with_key | map_values_with_key_named, f), new)
-        }
-        "flatMapValues" => {
-            let f = f();
-            (call!(name, stream, flat_map_values | flat_map_values_named, move |v: Nullable| f.flat_map_values(v)), of)
-        }
-        "peek" => (call!(name, stream, peek | peek_named, |_: &K, _: &Nullable| ()), of),
-        "map" => {
-            let (key, value) = (Function::of(&op["key"]), Function::of(&op["value"]));
-            let new = value.map_type(of);
-            let f = move |k: K, v: Nullable| (key.key(&k, v.as_ref()), value.map(&k, v));
-            return Err(Node::Stream(call!(name, stream, map | map_named, f), new));
-        }
-        "flatMap" => {
-            let (f, new) = (f(), f().map_type(of));
-            let f = move |k: K, v: Nullable| f.flat_map(&k, v);
-            return Err(Node::Stream(call!(name, stream, flat_map | flat_map_named, f), new));
-        }
-        "selectKey" => {
-            let f = f();
-            let f = move |k: &K, v: &Nullable| f.key(k, v.as_ref());
-            return Err(Node::Stream(call!(name, stream, select_key | select_key_named, f), of));
-        }
-        "groupBy" => {
-            let key = Function::of(&op["key"]);
-            let f = move |k: &K, v: &Nullable| key.key(k, v.as_ref());
-            return Err(Node::Grouped(stream.group_by(f, grouped(op, of)), of));
-        }
-        other => panic!("{other}"),
-    })
-}
+impl<K: AnyKey, V: AnyValue> AnyStream for Stream<K, V> {
+    fn any(&self) -> &dyn Any {
+        &self.stream
+    }
 
-/// Operators of tables that do not depend on the key's type.
-fn table_op<K: AnyKey>(
-    op: &Json,
-    table: &KTable<K, Value>,
-    of: Type,
-    materialized: impl Fn(Type) -> Option<Materialized<K, Value>>,
-) -> Result<(KTable<K, Value>, Type), Node> {
-    let name = op["name"].as_str();
-    Ok(match op["op"].as_str().unwrap() {
-        "filter" => {
-            let f = Function::of(&op["fn"]);
-            let f = move |k: &K, v: &Value| f.test(k, Some(v));
-            match materialized(of) {
-                Some(m) => (call!(name, table, filter_with | filter_with_named, f, m), of),
-                None => (call!(name, table, filter | filter_named, f), of),
+    fn apply(&self, op: &Json, nodes: &BTreeMap<String, Node>) -> Option<Node> {
+        let (s, of, name) = (&self.stream, self.of, op["name"].as_str());
+        let f = || Function::of(&op["fn"]);
+        let with = || nodes.get(op["with"].as_str().unwrap()).unwrap();
+        match op["op"].as_str().unwrap() {
+            "to" => {
+                let produced = Produced::with(K::serde(), V::serde(of));
+                s.to_with(op["topic"].as_str().unwrap(), name.into_iter().fold(produced, Produced::with_name));
+                None
             }
-        }
-        "filterNot" => {
-            let f = Function::of(&op["fn"]);
-            let f = move |k: &K, v: &Value| f.test(k, Some(v));
-            match materialized(of) {
-                Some(m) => (call!(name, table, filter_not_with | filter_not_with_named, f, m), of),
-                None => (call!(name, table, filter_not | filter_not_named, f), of),
+            "foreach" => {
+                call!(name, s, for_each | for_each_named, |_, _| ());
+                None
             }
-        }
-        "mapValues" => {
-            let f = Function::of(&op["fn"]);
-            let new = f.map_type(of);
-            let f = move |k: &K, v: Value| f.map(k, Some(v));
-            match materialized(new) {
-                Some(m) => (call!(name, table, filter_map_values_with | filter_map_values_with_named, f, m), new),
-                None => (call!(name, table, filter_map_values | filter_map_values_named, f), new),
+            "peek" => stream(call!(name, s, peek | peek_named, |_, _| ()), of),
+            "filter" => {
+                let f = f();
+                stream(call!(name, s, filter | filter_named, move |k: &K, v: &V| f.test(k, v.get().as_ref())), of)
             }
+            "filterNot" => {
+                let f = f();
+                stream(
+                    call!(name, s, filter_not | filter_not_named, move |k: &K, v: &V| f.test(k, v.get().as_ref())),
+                    of,
+                )
+            }
+            "mapValues" => {
+                let (f, new) = (f(), f().map_type(of));
+                let f = move |k: &K, v: V| f.map(k, v.get());
+                stream(call!(name, s, map_values_with_key | map_values_with_key_named, f), new)
+            }
+            "flatMapValues" => {
+                let f = f();
+                let f = move |v: V| f.flat_map_values(v.get());
+                stream(call!(name, s, flat_map_values | flat_map_values_named, f), of)
+            }
+            "map" => {
+                let (key, value) = (Function::of(&op["key"]), Function::of(&op["value"]));
+                let new = value.map_type(of);
+                let f = move |k: K, v: V| (key.key(&k, v.get().as_ref()), value.map(&k, v.get()));
+                stream(call!(name, s, map | map_named, f), new)
+            }
+            "flatMap" => {
+                let (f, new) = (f(), f().map_type(of));
+                stream(call!(name, s, flat_map | flat_map_named, move |k: K, v: V| f.flat_map(&k, v.get())), new)
+            }
+            "selectKey" => {
+                let f = f();
+                let f = move |k: &K, v: &V| f.key(k, v.get().as_ref());
+                stream(call!(name, s, select_key | select_key_named, f), of)
+            }
+            "merge" => {
+                let Node::Stream(with) = with() else { panic!("merge with a stream") };
+                let with = with.any().downcast_ref::<KStream<K, V>>().expect("streams of one type are merged");
+                stream(call!(name, s, merge | merge_named, with), of)
+            }
+            "repartition" => {
+                let repartitioned = Repartitioned::with(K::serde(), V::serde(of));
+                let repartitioned = name.into_iter().fold(repartitioned, Repartitioned::with_name);
+                stream(
+                    s.repartition(match op["partitions"].as_i64() {
+                        Some(partitions) => repartitioned.with_number_of_partitions(partitions as i32),
+                        None => repartitioned,
+                    }),
+                    of,
+                )
+            }
+            "toTable" => Some(Node::Table(V::to_table(s, op, of))),
+            "groupByKey" => {
+                let grouped = s.group_by_key(grouped(op, of));
+                Some(Node::Grouped(Box::new(Grouping { grouped, of })))
+            }
+            "groupBy" => {
+                let key = Function::of(&op["key"]);
+                let grouped = s.group_by(move |k: &K, v: &V| key.key(k, v.get().as_ref()), grouped(op, of));
+                Some(Node::Grouped(Box::new(Grouping { grouped, of })))
+            }
+            "joinTable" => {
+                let Node::Table(with) = with() else { panic!("join with a table") };
+                let (any, right) = (with.any(), with.of());
+                if let Some(table) = any.downcast_ref::<KTable<K, Value>>() {
+                    self.join(op, table, right)
+                } else if let Some(table) = any.downcast_ref::<KTable<K, Nullable>>() {
+                    self.join(op, table, right)
+                } else {
+                    self.join(op, any.downcast_ref::<KTable<K, i64>>().unwrap(), right)
+                }
+            }
+            other => panic!("{other}"),
         }
-        "groupBy" => {
-            let key = Function::of(&op["key"]);
-            let value = op.get("value").map(Function::of);
-            let new = value.as_ref().map_or(of, |value| value.map_type(of));
-            let f = move |k: &K, v: Value| {
-                let selected = key.key(k, Some(&v));
-                (selected, value.as_ref().map_or(Some(v.clone()), |value| value.map(k, Some(v))))
-            };
-            return Err(Node::GroupedTable(table.group_by(f, grouped(op, new)), new));
+    }
+}
+
+impl<K: AnyKey, V: AnyValue> Stream<K, V> {
+    fn join<VT: AnyValue>(&self, op: &Json, table: &KTable<K, VT>, right: Type) -> Option<Node> {
+        let joined = Joined::with(K::serde(), V::serde(self.of));
+        let joined = op["name"].as_str().into_iter().fold(joined, Joined::with_name);
+        let f = Function::of(&op["joiner"]);
+        let new = f.join_type(self.of, right);
+        let joined = if op["kind"] == "left" {
+            let f = move |k: &K, l: V, r: Option<VT>| f.join(k, l.get().as_ref(), r.and_then(|r| r.get()).as_ref());
+            self.stream.left_join_with(table, f, joined)
+        } else {
+            let f = move |k: &K, l: V, r: VT| f.join(k, l.get().as_ref(), r.get().as_ref());
+            self.stream.join_with(table, f, joined)
+        };
+        stream(joined, new)
+    }
+}
+
+fn as_stream<K: AnyKey, V: AnyValue>(table: &Table<K, V>, op: &Json) -> Node
+where
+    Option<V>: AnyValue,
+{
+    let all = call!(op["name"].as_str(), table.table, to_stream | to_stream_named);
+    match op.get("key").map(Function::of) {
+        Some(key) => stream(all.select_key(move |k, v| key.key(k, v.get().as_ref())), table.of).unwrap(),
+        None => stream(all, table.of).unwrap(),
+    }
+}
+
+impl<K: AnyKey, V: AnyValue> AnyTable for Table<K, V> {
+    fn any(&self) -> &dyn Any {
+        &self.table
+    }
+
+    fn of(&self) -> Type {
+        self.of
+    }
+
+    fn apply(&self, op: &Json) -> Node {
+        let (t, of, name) = (&self.table, self.of, op["name"].as_str());
+        match op["op"].as_str().unwrap() {
+            "filter" => {
+                let f = Function::of(&op["fn"]);
+                let f = move |k: &K, v: &V| f.test(k, v.get().as_ref());
+                match said(op, K::serde(), V::serde(of)) {
+                    Some(stored) => table(call!(name, t, filter_with | filter_with_named, f, stored), of),
+                    None => table(call!(name, t, filter | filter_named, f), of),
+                }
+            }
+            "filterNot" => {
+                let f = Function::of(&op["fn"]);
+                let f = move |k: &K, v: &V| f.test(k, v.get().as_ref());
+                match said(op, K::serde(), V::serde(of)) {
+                    Some(stored) => table(call!(name, t, filter_not_with | filter_not_with_named, f, stored), of),
+                    None => table(call!(name, t, filter_not | filter_not_named, f), of),
+                }
+            }
+            "mapValues" => {
+                let f = Function::of(&op["fn"]);
+                let new = f.map_type(of);
+                let f = move |k: &K, v: V| f.map(k, v.get());
+                match said(op, K::serde(), ValueSerde(new)) {
+                    Some(stored) => {
+                        table(call!(name, t, filter_map_values_with | filter_map_values_with_named, f, stored), new)
+                    }
+                    None => table(call!(name, t, filter_map_values | filter_map_values_named, f), new),
+                }
+            }
+            "groupBy" => {
+                let key = Function::of(&op["key"]);
+                let value = op.get("value").map(Function::of);
+                let new = value.as_ref().map_or(of, |value| value.map_type(of));
+                let f = move |k: &K, v: V| {
+                    let (selected, v) = (key.key(k, v.get().as_ref()), v.get());
+                    (selected, if let Some(value) = &value { value.map(k, v) } else { v })
+                };
+                let grouped = t.group_by(f, grouped::<Key, Nullable>(op, new));
+                Node::Grouped(Box::new(TableGrouping { grouped, of: new }))
+            }
+            "toStream" => V::to_stream(self, op),
+            other => panic!("{other}"),
         }
-        other => panic!("{other}"),
-    })
-}
-
-fn grouped(op: &Json, of: Type) -> Grouped<Key, Nullable> {
-    let grouped = Grouped::with(KEYS, nullable(of));
-    match op["name"].as_str() {
-        Some(name) => grouped.with_name(name),
-        None => grouped,
     }
 }
 
-fn materialized<K: 'static>(op: &Json, keys: impl Serde<Target = K>, of: Type) -> Option<Materialized<K, Value>> {
-    let said = op.get("materialized")?;
-    let mut materialized = Materialized::with(keys, ValueSerde(of));
-    if let Some(name) = said["store"].as_str() {
-        materialized = materialized.with_name(name);
-    }
-    materialized = match said["caching"].as_bool() {
-        Some(false) => materialized.with_caching_disabled(),
-        _ => materialized,
-    };
-    materialized = match said.get("logging") {
-        Some(Json::Bool(false)) => materialized.with_logging_disabled(),
-        Some(Json::Object(config)) => {
-            materialized.with_logging_enabled(config.iter().map(|(k, v)| (k.clone(), v.as_str().unwrap_or_default())))
+/// `aggregate` of the cases always has a `Materialized`; the others are called without one where none is said, which for
+/// them is one without a name, as long as its serdes are those of the grouping.
+impl<K: AnyKey, V: AnyValue> AnyGrouped for Grouping<K, V> {
+    fn apply(&self, op: &Json) -> Node {
+        let (g, of, name) = (&self.grouped, self.of, op["name"].as_str());
+        match op["op"].as_str().unwrap() {
+            "windowedBy" => {
+                let millis = |field: &str| Duration::from_millis(op["windows"][field].as_u64().unwrap_or(0));
+                let mut windows = TimeWindows::of_size_and_grace(millis("size"), millis("grace"));
+                if op["windows"]["type"] == "hopping" {
+                    windows = windows.advance_by(millis("advance"));
+                }
+                Node::Grouped(K::windowed_by(g, windows, of))
+            }
+            "count" => {
+                let stored = said(op, K::serde(), I64Serde).unwrap_or_default();
+                table(call!(name, g, count | count_named, stored), Type::Long)
+            }
+            "reduce" => {
+                let stored = said(op, K::serde(), V::serde(of));
+                let stored = stored.unwrap_or_else(|| Materialized::with(K::serde(), V::serde(of)));
+                table(call!(name, g, reduce | reduce_named, reducer(&op["fn"]), stored), of)
+            }
+            "aggregate" => {
+                let (f, new) = folder(op);
+                let stored = aggregated(op, new);
+                let table_of = match initial(op) {
+                    // An aggregator that never gives null.
+                    Some(init) if op["fn"][0] != "traceNullOn" => {
+                        let f = move |k: &_, v: V, a: Value| f(k, v, Some(a)).unwrap();
+                        call!(name, g, aggregate | aggregate_named, move || init.clone(), f, stored)
+                    }
+                    _ => call!(name, g, fold | fold_named, f, stored),
+                };
+                table(table_of, new)
+            }
+            other => panic!("{other}"),
         }
-        _ => materialized,
-    };
-    if said["storeType"] == "inMemory" {
-        materialized = materialized.in_memory();
     }
-    if let Some(retention) = said["retention"].as_u64() {
-        materialized = materialized.with_retention(Duration::from_millis(retention));
+}
+
+impl<V: AnyValue> AnyGrouped for Windowing<Key, V> {
+    fn apply(&self, op: &Json) -> Node {
+        let (w, of, name) = (&self.windowed, self.of, op["name"].as_str());
+        match op["op"].as_str().unwrap() {
+            "count" => {
+                let stored = said(op, Key::serde(), I64Serde).unwrap_or_default();
+                table(call!(name, w, count | count_named, stored), Type::Long)
+            }
+            "reduce" => {
+                let stored = said(op, Key::serde(), V::serde(of));
+                let stored = stored.unwrap_or_else(|| Materialized::with(Key::serde(), V::serde(of)));
+                table(call!(name, w, reduce | reduce_named, reducer(&op["fn"]), stored), of)
+            }
+            "aggregate" => {
+                let (f, new) = folder(op);
+                let stored = aggregated(op, new);
+                let table_of = match initial(op) {
+                    // An aggregator that never gives null.
+                    Some(init) if op["fn"][0] != "traceNullOn" => {
+                        let f = move |k: &_, v: V, a: Value| f(k, v, Some(a)).unwrap();
+                        call!(name, w, aggregate | aggregate_named, move || init.clone(), f, stored)
+                    }
+                    _ => call!(name, w, fold | fold_named, f, stored),
+                };
+                table(table_of, new)
+            }
+            other => panic!("{other}"),
+        }
     }
-    Some(materialized)
 }
 
-/// `Materialized` where the operator has one in any case; unless one is said, the overload without it.
-fn stored(op: &Json, of: Type) -> Materialized<Key, Value> {
-    materialized(op, KEYS, of).unwrap_or_else(|| unsaid(of))
+impl<K: AnyKey, V: AnyValue> AnyGrouped for TableGrouping<K, V> {
+    fn apply(&self, op: &Json) -> Node {
+        let (g, of, name) = (&self.grouped, self.of, op["name"].as_str());
+        match op["op"].as_str().unwrap() {
+            "count" => {
+                let stored = said(op, K::serde(), I64Serde).unwrap_or_default();
+                table(call!(name, g, count | count_named, stored), Type::Long)
+            }
+            "reduce" => {
+                let stored = said(op, K::serde(), V::serde(of));
+                let stored = stored.unwrap_or_else(|| Materialized::with(K::serde(), V::serde(of)));
+                let (add, subtract) = (reducer(&op["fn"]), reducer(&op["subtract"]));
+                table(call!(name, g, reduce | reduce_named, add, subtract, stored), of)
+            }
+            "aggregate" => {
+                let (add, new) = folder(op);
+                let f = Function::of(&op["subtract"]);
+                let subtract = move |k: &K, v: V, a: Value| f.aggregate(k, v.get().as_ref(), Some(&a));
+                table(call!(name, g, fold | fold_named, add, subtract, aggregated(op, new)), new)
+            }
+            other => panic!("{other}"),
+        }
+    }
 }
 
-/// As the JVM's methods without a `Materialized`, though the values' serde must be said here.
-fn unsaid(of: Type) -> Materialized<Key, Value> {
-    Materialized::of_serdes(KEYS, ValueSerde(of))
+fn grouped<K: AnyKey, V: AnyValue>(op: &Json, of: Type) -> Grouped<K, V> {
+    op["name"].as_str().into_iter().fold(Grouped::with(K::serde(), V::serde(of)), Grouped::with_name)
 }
 
-fn constant(json: &Json) -> Nullable {
-    match json {
+fn reducer<V: AnyValue>(json: &Json) -> impl Fn(V, V) -> V + Send + Sync + 'static {
+    let f = Function::of(json);
+    move |so_far, value| V::put(f.reduce(so_far.get().as_ref(), value.get().as_ref()))
+}
+
+type Folder<K, V> = Box<dyn Fn(&K, V, Option<Value>) -> Nullable + Send + Sync>;
+
+fn folder<K: AnyKey, V: AnyValue>(op: &Json) -> (Folder<K, V>, Type) {
+    let (f, init) = (Function::of(&op["fn"]), initial(op));
+    let new = f.aggregate_type();
+    let fold = move |k: &K, v: V, a: Option<Value>| f.aggregate(k, v.get().as_ref(), a.as_ref().or(init.as_ref()));
+    (Box::new(fold), new)
+}
+
+fn initial(op: &Json) -> Nullable {
+    match &op["init"] {
         Json::String(text) => Some(Value::Text(text.clone())),
         Json::Number(number) => number.as_i64().map(Value::Long),
         _ => None,
+    }
+}
+
+fn aggregated<K: AnyKey>(op: &Json, of: Type) -> Materialized<K, Value> {
+    said(op, K::serde(), ValueSerde(of)).unwrap_or_else(|| Materialized::with(K::serde(), ValueSerde(of)))
+}
+
+fn said<K: 'static, V: 'static>(
+    op: &Json,
+    keys: impl Serde<Target = K>,
+    values: impl Serde<Target = V>,
+) -> Option<Materialized<K, V>> {
+    let said = op.get("materialized")?;
+    let mut stored = Materialized::with(keys, values);
+    if let Some(name) = said["store"].as_str() {
+        stored = stored.with_name(name);
+    }
+    if said["caching"] == false {
+        stored = stored.with_caching_disabled();
+    }
+    stored = match said.get("logging") {
+        Some(Json::Bool(false)) => stored.with_logging_disabled(),
+        Some(Json::Object(config)) => {
+            stored.with_logging_enabled(config.iter().map(|(k, v)| (k.clone(), v.as_str().unwrap_or_default())))
+        }
+        _ => stored,
+    };
+    if said["storeType"] == "inMemory" {
+        stored = stored.in_memory();
+    }
+    match said["retention"].as_u64() {
+        Some(retention) => Some(stored.with_retention(Duration::from_millis(retention))),
+        None => Some(stored),
     }
 }
 
@@ -449,15 +821,18 @@ fn declare(case: &Json) -> Result<Topology, BuildError> {
     let builder = StreamsBuilder::with_naming(Naming::Jvm);
     let mut nodes: BTreeMap<String, Node> = BTreeMap::new();
     for op in case["topology"].as_array().unwrap() {
-        let input = op["in"].as_str().map(|id| nodes[id].clone());
-        let node = declare_op(&builder, op, input, &nodes);
+        let node = match op["in"].as_str().map(|id| &nodes[id]) {
+            None => Some(declare_source(&builder, op)),
+            Some(Node::Stream(stream)) => stream.apply(op, &nodes),
+            Some(Node::Table(table)) => Some(table.apply(op)),
+            Some(Node::Grouped(grouped)) => Some(grouped.apply(op)),
+        };
         if let (Some(id), Some(node)) = (op["id"].as_str(), node) {
             nodes.insert(id.to_owned(), node);
         }
     }
-    let config = &case["config"]["topology.optimization"];
     let mut optimizations = Vec::new();
-    for rule in config.as_str().unwrap_or("none").split(',') {
+    for rule in case["config"]["topology.optimization"].as_str().unwrap_or("none").split(',') {
         match rule.trim() {
             "all" => optimizations.extend(Optimization::ALL),
             "reuse.ktable.source.topics" => optimizations.push(Optimization::ReuseKtableSourceTopics),
@@ -468,171 +843,138 @@ fn declare(case: &Json) -> Result<Topology, BuildError> {
     builder.build_optimized(&optimizations)
 }
 
-fn declare_op(builder: &StreamsBuilder, op: &Json, input: Option<Node>, nodes: &BTreeMap<String, Node>) -> Option<Node> {
-    let name = op["name"].as_str();
-    let kind = op["op"].as_str().unwrap();
+fn declare_source(builder: &StreamsBuilder, op: &Json) -> Node {
     let of = if op["value"] == "long" { Type::Long } else { Type::Text };
-    let Some(input) = input else {
-        return Some(match kind {
-            "stream" => {
-                let mut consumed = Consumed::with(KEYS, nullable(of));
-                if let Some(name) = name {
-                    consumed = consumed.with_name(name);
-                }
-                let topics: Vec<String> = match op["topics"].as_array() {
-                    Some(topics) => topics.iter().map(|topic| topic.as_str().unwrap().to_owned()).collect(),
-                    None => vec![op["topic"].as_str().unwrap().to_owned()],
-                };
-                Node::Stream(builder.stream_with(topics, consumed), of)
-            }
-            "table" => {
-                let mut consumed = Consumed::with(KEYS, ValueSerde(of));
-                if let Some(name) = name {
-                    consumed = consumed.with_name(name);
-                }
-                Node::Table(builder.table_with(op["topic"].as_str().unwrap(), consumed, stored(op, of)), of)
-            }
-            other => panic!("{other}"),
-        });
+    let name = op["name"].as_str();
+    if op["op"] == "table" {
+        let consumed = Consumed::with(KEYS, ValueSerde(of));
+        let consumed = name.into_iter().fold(consumed, Consumed::with_name);
+        let stored = said(op, KEYS, ValueSerde(of)).unwrap_or_else(|| Materialized::with(KEYS, ValueSerde(of)));
+        return table(builder.table_with(op["topic"].as_str().unwrap(), consumed, stored), of);
+    }
+    let consumed = Consumed::with(KEYS, OptionSerde(ValueSerde(of)));
+    let consumed = name.into_iter().fold(consumed, Consumed::with_name);
+    let topics = match op["topics"].as_array() {
+        Some(topics) => topics.iter().map(|topic| topic.as_str().unwrap().to_owned()).collect(),
+        None => vec![op["topic"].as_str().unwrap().to_owned()],
     };
-    Some(match (input, kind) {
-        (Node::Stream(stream, of), "to") => {
-            let produced = Produced::with(KEYS, nullable(of));
-            let produced = name.iter().fold(produced, |produced, name| produced.with_name(*name));
-            stream.to_with(op["topic"].as_str().unwrap(), produced);
+    stream(builder.stream_with(topics, consumed), of).unwrap()
+}
+
+/// Names behind arrows stand in an order that no simple rule gives: they are compared as sets.
+fn with_sorted_arrows(text: &str) -> String {
+    let line = |line: &str| match line.trim_start().split_once(' ') {
+        Some((arrow @ ("-->" | "<--"), names)) => {
+            let names: BTreeSet<&str> = names.split(", ").collect();
+            format!("{arrow} {}", names.into_iter().collect::<Vec<_>>().join(", "))
+        }
+        _ => line.to_owned(),
+    };
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn bytes(json: &Json) -> Option<Vec<u8>> {
+    match json {
+        Json::Null => None,
+        Json::String(text) => Some(text.as_bytes().to_vec()),
+        Json::Number(number) => Some(number.as_i64().unwrap().to_be_bytes().to_vec()),
+        other => {
+            let hex = other["hex"].as_str().unwrap();
+            Some((0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect())
+        }
+    }
+}
+
+fn headers(json: &Json) -> Headers {
+    let header = |header: &Json| Header { key: header[0].as_str().unwrap().to_owned(), value: bytes(&header[1]) };
+    json.as_array().into_iter().flatten().map(header).collect()
+}
+
+fn written(record: &Written) -> Json {
+    let hex = |bytes: &Option<Vec<u8>>| match bytes {
+        Some(bytes) => Json::String(bytes.iter().map(|byte| format!("{byte:02x}")).collect()),
+        None => Json::Null,
+    };
+    let mut list = vec![hex(&record.key), hex(&record.value), record.timestamp.into()];
+    if !record.headers.is_empty() {
+        let header = |header: &Header| Json::Array(vec![header.key.clone().into(), hex(&header.value)]);
+        list.push(record.headers.iter().map(header).collect());
+    }
+    Json::Array(list)
+}
+
+/// What is different, if anything is.
+fn difference(case: &Json, expected: &Json) -> Option<String> {
+    let topology = match declare(case) {
+        Ok(topology) => topology,
+        Err(error) if expected["error"]["phase"] == "build" => {
+            assert!(!error.to_string().is_empty());
             return None;
         }
-        (Node::WindowedStream(stream, of), "to") => {
-            let produced = Produced::with(TimeWindowedSerde::new(KEYS, Duration::ZERO), nullable(of));
-            let produced = name.iter().fold(produced, |produced, name| produced.with_name(*name));
-            stream.to_with(op["topic"].as_str().unwrap(), produced);
-            return None;
-        }
-        (Node::Stream(stream, _), "foreach") => {
-            call!(name, stream, for_each | for_each_named, |_, _| ());
-            return None;
-        }
-        (Node::Stream(stream, of), "merge") => {
-            let Node::Stream(with, _) = &nodes[op["with"].as_str().unwrap()] else { panic!("merge with a stream") };
-            Node::Stream(call!(name, stream, merge | merge_named, with), of)
-        }
-        (Node::Stream(stream, of), "repartition") => {
-            let mut repartitioned = Repartitioned::with(KEYS, nullable(of));
-            if let Some(name) = name {
-                repartitioned = repartitioned.with_name(name);
+        Err(error) => return Some(format!("not built: {error}")),
+    };
+    if expected["error"]["phase"] == "build" {
+        return Some(format!("built, where the JVM says {}", expected["error"]));
+    }
+    let (text, golden) = (topology.describe(), expected["describe"].as_str().unwrap());
+    if with_sorted_arrows(&text) != with_sorted_arrows(golden) {
+        return Some(format!("described as\n{text}\ninstead of\n{golden}"));
+    }
+    let cache = &case["config"]["statestore.cache.max.bytes"];
+    let cache = cache.as_u64().or_else(|| cache.as_str()?.parse().ok()).unwrap_or(10 * 1024 * 1024);
+    let mut driver = Driver::with_cache(&topology, cache as usize);
+    for (at, step) in case["input"].as_array().unwrap().iter().enumerate() {
+        let result = match step["advanceWallClock"].as_i64() {
+            Some(milliseconds) => driver.advance_wall_clock(milliseconds),
+            None => {
+                let (key, value) = (bytes(&step[1]), bytes(&step[2]));
+                let record = Written { key, value, timestamp: step[3].as_i64().unwrap(), headers: headers(&step[4]) };
+                driver.pipe_raw(step[0].as_str().unwrap(), record)
             }
-            if let Some(partitions) = op["partitions"].as_i64() {
-                repartitioned = repartitioned.with_number_of_partitions(partitions as i32);
-            }
-            Node::Stream(stream.repartition(repartitioned), of)
+        };
+        match (result, expected["error"]["step"].as_u64()) {
+            (Ok(()), Some(step)) if step == at as u64 => return Some(format!("step {at} fails on the JVM")),
+            (Ok(()), _) => {}
+            (Err(_), Some(step)) if step == at as u64 => break,
+            (Err(failure), _) => return Some(format!("step {at}: {failure}")),
         }
-        (Node::Stream(stream, of), "toTable") => {
-            Node::Table(call!(name, stream, to_table_with | to_table_with_named, stored(op, of)), of)
+    }
+    let topics: BTreeMap<String, Json> =
+        driver.topics.iter().map(|(topic, records)| (topic.clone(), records.iter().map(written).collect())).collect();
+    let golden: BTreeMap<String, Json> = expected["topics"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(topic, records)| (topic.clone(), records.clone()))
+        .collect();
+    for topic in topics.keys().chain(golden.keys()) {
+        let (ours, theirs) = (topics.get(topic), golden.get(topic));
+        if ours != theirs {
+            let text = |records: Option<&Json>| records.map_or("nothing".to_owned(), Json::to_string);
+            return Some(format!("topic {topic} has\n{}\ninstead of\n{}", text(ours), text(theirs)));
         }
-        (Node::Stream(stream, of), "groupByKey") => Node::Grouped(stream.group_by_key(grouped(op, of)), of),
-        (Node::Stream(stream, left), "joinTable") => {
-            let Node::Table(table, right) = &nodes[op["with"].as_str().unwrap()] else { panic!("join with a table") };
-            let joined = Joined::with(KEYS, nullable(left));
-            let joined = name.iter().fold(joined, |joined, name| joined.with_name(*name));
-            let f = Function::of(&op["joiner"]);
-            let new = f.join_type(left, *right);
-            let stream = match op["kind"].as_str() {
-                Some("left") => {
-                    stream.left_join_with(table, move |k, l: Nullable, r| f.join(k, l.as_ref(), r.as_ref()), joined)
-                }
-                _ => stream.join_with(table, move |k, l: Nullable, r| f.join(k, l.as_ref(), Some(&r)), joined),
-            };
-            Node::Stream(stream, new)
+    }
+    None
+}
+
+#[test]
+fn every_topic_holds_what_the_jvm_writes() {
+    let path = format!("{}/tests/jvm/cases.jsonl", env!("CARGO_MANIFEST_DIR"));
+    let only = std::env::var("CASE").ok();
+    let mut differences = Vec::new();
+    let mut count = 0;
+    for line in std::fs::read_to_string(path).unwrap().lines() {
+        let json: Json = serde_json::from_str(line).unwrap();
+        let (case, expected) = (&json["case"], &json["expected"]);
+        let name = case["name"].as_str().unwrap();
+        if only.as_ref().is_some_and(|only| only != name) {
+            continue;
         }
-        (Node::Stream(stream, of), _) => match stream_op(op, &stream, of) {
-            Ok((stream, of)) => Node::Stream(stream, of),
-            Err(node) => node,
-        },
-        (Node::WindowedStream(stream, of), _) => match stream_op(op, &stream, of) {
-            Ok((stream, of)) => Node::WindowedStream(stream, of),
-            Err(node) => node,
-        },
-        (Node::Table(table, of), "toStream") => {
-            let stream = call!(name, table, to_stream | to_stream_named,);
-            match op.get("key").map(Function::of) {
-                Some(key) => Node::Stream(stream.select_key(move |k, v| key.key(k, v.as_ref())), of),
-                None => Node::Stream(stream, of),
-            }
+        count += 1;
+        if let Some(difference) = difference(case, expected) {
+            differences.push(format!("## {name}\n{difference}\n"));
         }
-        (Node::WindowedTable(table, of), "toStream") => {
-            let stream = call!(name, table, to_stream | to_stream_named,);
-            match op.get("key").map(Function::of) {
-                Some(key) => Node::Stream(stream.select_key(move |k, v| key.key(k, v.as_ref())), of),
-                None => Node::WindowedStream(stream, of),
-            }
-        }
-        (Node::Table(table, of), _) => match table_op(op, &table, of, |of| materialized(op, KEYS, of)) {
-            Ok((table, of)) => Node::Table(table, of),
-            Err(node) => node,
-        },
-        (Node::WindowedTable(table, of), _) => match table_op(op, &table, of, |_| None) {
-            Ok((table, of)) => Node::WindowedTable(table, of),
-            Err(node) => node,
-        },
-        (Node::Grouped(grouped, of), "windowedBy") => {
-            let millis = |field: &str| Duration::from_millis(op["windows"][field].as_u64().unwrap_or(0));
-            let windows = TimeWindows::of_size_and_grace(millis("size"), millis("grace"));
-            let windows = match op["windows"]["type"].as_str() {
-                Some("hopping") => windows.advance_by(millis("advance")),
-                _ => windows,
-            };
-            Node::TimeWindowed(grouped.windowed_by(windows), of)
-        }
-        (Node::Grouped(grouped, of), _) => {
-            let (f, new) = aggregation(op, of);
-            let stored = aggregated_store(op, new);
-            let table = match kind {
-                "count" => {
-                    let f = |_: &Key, _: Nullable, n: Nullable| Some(Value::Long(long_of(n.as_ref()) + 1));
-                    return Some(Node::Table(count(op, &grouped, f), Type::Long));
-                }
-                "reduce" => reduce(name, &grouped, f, stored),
-                _ => call!(name, grouped, fold | fold_named, move |k: &Key, v: Nullable, a: Nullable| f(k, v, a), stored),
-            };
-            Node::Table(table, new)
-        }
-        (Node::TimeWindowed(windowed, of), _) => {
-            let (f, new) = aggregation(op, of);
-            let stored = aggregated_store(op, new);
-            let f = move |k: &Key, v: Nullable, a: Nullable| f(k, v, a);
-            let table = match kind {
-                // What counting draws besides is drawn by counting only.
-                "count" if op.get("materialized").is_some_and(|m| m.get("store").is_none()) => panic!("not in the cases"),
-                "reduce" => windowed_reduce(name, &windowed, f, stored),
-                _ => call!(name, windowed, fold | fold_named, f, stored),
-            };
-            Node::WindowedTable(table, new)
-        }
-        (Node::GroupedTable(grouped, of), _) => {
-            let (f, new) = aggregation(op, of);
-            let subtract = op.get("subtract").map(Function::of);
-            let stored = aggregated_store(op, new);
-            let table = match kind {
-                "count" => {
-                    let minus = |_: &Key, _: Nullable, n: Value| Some(Value::Long(long_of(Some(&n)) - 1));
-                    call!(name, grouped, fold | fold_named, move |k: &Key, v: Nullable, a: Nullable| f(k, v, a), minus, stored)
-                }
-                "reduce" => {
-                    // Rows of a grouped table are never null, so neither is what they are reduced to.
-                    let (add, subtract) = (Function::of(&op["fn"]), subtract.unwrap());
-                    let add = move |a: Nullable, v: Nullable| add.reduce(a.as_ref(), v.as_ref());
-                    let subtract = move |a: Nullable, v: Nullable| subtract.reduce(a.as_ref(), v.as_ref());
-                    let stored = nullable_store(op, new);
-                    let table = call!(name, grouped, reduce | reduce_named, add, subtract, stored);
-                    return Some(Node::Table(denull(table), new));
-                }
-                _ => {
-                    let subtract = subtract.unwrap();
-                    let minus = move |k: &Key, v: Nullable, a: Value| subtract.aggregate(k, v.as_ref(), Some(&a));
-                    call!(name, grouped, fold | fold_named, move |k: &Key, v: Nullable, a: Nullable| f(k, v, a), minus, stored)
-                }
-            };
-            Node::Table(table, new)
-        }
-    })
+    }
+    assert!(count > 0);
+    assert!(differences.is_empty(), "{} of {count} cases differ\n{}", differences.len(), differences.join("\n"));
 }

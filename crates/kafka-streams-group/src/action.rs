@@ -144,9 +144,23 @@ pub enum LostReason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub(crate) u64);
 
+impl RequestId {
+    /// A request of this number. The machine makes its own; this one is for those who test what talks to it.
+    pub const fn new(number: u64) -> Self {
+        RequestId(number)
+    }
+}
+
 /// Numbers the `Revoke`s of one member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RevocationId(pub(crate) u64);
+
+impl RevocationId {
+    /// A revocation of this number. The machine makes its own; this one is for those who test what talks to it.
+    pub const fn new(number: u64) -> Self {
+        RevocationId(number)
+    }
+}
 
 /// The content of JoinGroup. Group id and protocol type ([`PROTOCOL_TYPE`](crate::PROTOCOL_TYPE)) are constant.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -65,7 +65,8 @@ const TASK: TaskId = TaskId::new(0, 1);
 fn commit_one(backends: &RocksDbBackends) {
     let store = backends.open(TASK, "store").unwrap();
     let (position, source) = (position(1), BatchSource::Processing);
-    let mut rows = [(&b"key"[..], Some(&b"value"[..]))].iter().copied();
+    let rows = [(&b"key"[..], Some(&b"value"[..]))];
+    let mut rows = rows.iter().copied();
     store.commit(CommitBatch { deleted_ranges: &[], rows: &mut rows, position: &position, source }).unwrap();
     store.sync().unwrap();
 }

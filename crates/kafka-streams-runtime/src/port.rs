@@ -104,10 +104,7 @@ pub trait ClusterAdmin: Send + Sync {
     ) -> BoxFuture<'a, Result<Vec<Result<CreatedTopic, CreateTopicError>>, BrokerError>>;
 
     /// The settings of a topic, by key, defaults included; sensitive ones are `None`.
-    fn topic_settings<'a>(
-        &'a self,
-        topics: &'a [Arc<str>],
-    ) -> BoxFuture<'a, Result<Vec<TopicSettings>, BrokerError>>;
+    fn topic_settings<'a>(&'a self, topics: &'a [Arc<str>]) -> BoxFuture<'a, Result<Vec<TopicSettings>, BrokerError>>;
 
     /// The first or one past the last offset of every partition, in the order of the question. Open transactions count
     /// (read-uncommitted).

@@ -49,9 +49,13 @@ pub use kafka_streams_client as client;
 #[cfg(feature = "rocksdb")]
 pub use kafka_streams_rocksdb as rocksdb;
 
+#[cfg(feature = "client")]
+mod clients;
 #[cfg(all(feature = "client", feature = "rocksdb"))]
 mod streams;
 
+#[cfg(feature = "client")]
+pub use clients::KafkaClients;
 #[cfg(all(feature = "client", feature = "rocksdb"))]
 pub use streams::KafkaStreams;
 
@@ -84,7 +88,9 @@ pub mod prelude {
         KeyValueStore, Stores, TimestampedKeyValueStore, TimestampedWindowStore, ValueAndTimestamp, Window, WindowStore,
         Windowed,
     };
-    pub use kafka_streams_topology::{OffsetReset, StoreRef, Topology, TopologyError};
+    /// What [`StreamsBuilder::build`] returns on a mistake in the topology: all that it found.
+    pub use kafka_streams_dsl::BuildError as TopologyError;
+    pub use kafka_streams_topology::{OffsetReset, StoreRef, Topology};
 
     /// Cheaply cloneable bytes, for keys and values that are not looked into.
     pub use bytes::Bytes;

@@ -3,12 +3,13 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use kafka_streams_client::KafkaClients;
 use kafka_streams_rocksdb::{RocksDbBackends, RocksDbOptions};
 use kafka_streams_runtime::config::StreamsConfig;
 use kafka_streams_runtime::{Adapters, StreamsError};
 use kafka_streams_state::MemoryBudget;
 use kafka_streams_topology::Topology;
+
+use crate::KafkaClients;
 
 /// An instance of an application on Kafka with stores in RocksDB.
 ///
@@ -23,7 +24,7 @@ impl KafkaStreams {
     /// The configuration is wrong, or the state directory cannot be used.
     pub fn new(topology: Topology, config: StreamsConfig) -> Result<Self, StreamsError> {
         let adapters = Adapters {
-            clients: Box::new(|handle, settings, ids| Ok(KafkaClients::new(handle, settings, ids)?)),
+            clients: Box::new(|handle, settings, ids| KafkaClients::new(handle, settings, ids)),
             persistent_stores: Box::new(|directory, budget: &Arc<MemoryBudget>| {
                 let options = RocksDbOptions::with_memory(budget.database());
                 Ok(Arc::new(RocksDbBackends::new(directory, options)))

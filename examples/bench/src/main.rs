@@ -94,16 +94,16 @@ fn topology(options: &Options, seen: &Arc<Seen>, start: Instant) -> Result<Topol
             })
             .to(output),
         Workload::Count | Workload::Restore => {
-            input.group_by_key(Grouped::new()).count(Materialized::named("counts")).to_stream().to(output);
+            input.group_by_key(Grouped::default()).count(Materialized::named("counts")).to_stream().to(output);
         }
         Workload::RekeyCount => input
             .select_key(|_, value| value.slice(..value.len().min(8)))
-            .group_by_key(Grouped::new())
+            .group_by_key(Grouped::default())
             .count(Materialized::named("counts"))
             .to_stream()
             .to(output),
         Workload::Window => input
-            .group_by_key(Grouped::new())
+            .group_by_key(Grouped::default())
             .windowed_by(TimeWindows::of_size_with_no_grace(Duration::from_secs(60)))
             .count(Materialized::named("counts"))
             .to_stream()

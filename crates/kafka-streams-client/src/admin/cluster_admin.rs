@@ -28,7 +28,11 @@ impl KafkaAdmin {
     }
 
     /// Runs a question on the runtime. Dropping the returned future stops it.
-    fn ask<'a, T, F>(&'a self, action: &'static str, ask: impl FnOnce(Cluster) -> F) -> BoxFuture<'a, Result<T, BrokerError>>
+    fn ask<'a, T, F>(
+        &'a self,
+        action: &'static str,
+        ask: impl FnOnce(Cluster) -> F,
+    ) -> BoxFuture<'a, Result<T, BrokerError>>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, Error>> + Send + 'static,

@@ -110,7 +110,7 @@ impl Cluster {
             return Ok(Vec::new());
         }
         for attempt in 1.. {
-            let connection = self.controller(attempt > 1).await?;
+            let connection = self.controller(Lane::Changes, attempt > 1).await?;
             let request = create_topics_request(topics, validate_only, self.request_timeout());
             let reply = connection.call(self.request_timeout(), |_| request).await?;
             let moved = reply.topics.iter().any(|topic| topic.error_code == code::NOT_CONTROLLER);
@@ -129,7 +129,7 @@ impl Cluster {
         if topics.is_empty() {
             return Ok(Vec::new());
         }
-        let connection = self.controller(false).await?;
+        let connection = self.controller(Lane::Questions, false).await?;
         let resource = |topic: &Arc<str>| {
             DescribeConfigsResource::default()
                 .with_resource_type(TOPIC_RESOURCE)
@@ -168,7 +168,7 @@ impl Cluster {
             LogEdge::Start => (EARLIEST, "find the start"),
             LogEdge::End => (LATEST, "find the end"),
         };
-        self.ask_leaders(partitions, action, move |connection: Arc<Connection>, led| async move {
+        self.ask_leaders(partitions, Lane::Questions, action, move |connection: Arc<Connection>, led| async move {
             let topics = by_topic(led.into_iter().map(|led| (led.partition, led.leader_epoch)));
             let topics = topics.into_iter().map(|(topic, partitions)| {
                 let partition = |(partition, leader_epoch)| {
@@ -182,7 +182,8 @@ impl Cluster {
                     .with_partitions(partitions.into_iter().map(partition).collect())
             });
             let topics = topics.collect();
-            let request = ListOffsetsRequest::default().with_replica_id(CLIENT).with_isolation_level(0).with_topics(topics);
+            let request =
+                ListOffsetsRequest::default().with_replica_id(CLIENT).with_isolation_level(0).with_topics(topics);
             let reply = connection.call(limit, |_| request).await?;
             let parts = reply.topics.into_iter().flat_map(|topic| {
                 let name: Arc<str> = Arc::from(topic.name.as_str());
@@ -208,39 +209,44 @@ impl Cluster {
         let limit = self.request_timeout();
         let epochs: Arc<BTreeMap<TopicPartition, i32>> = Arc::new(partitions.iter().cloned().collect());
         let names: Vec<TopicPartition> = partitions.iter().map(|(partition, _)| partition.clone()).collect();
-        self.ask_leaders(&names, "find the end of an epoch", move |connection: Arc<Connection>, led| {
-            let epochs = epochs.clone();
-            async move {
-                let wanted = led.into_iter().map(|led| {
-                    let epoch = epochs.get(&led.partition).copied().unwrap_or(-1);
-                    (led.partition, (led.leader_epoch, epoch))
-                });
-                let topics = by_topic(wanted).into_iter().map(|(topic, partitions)| {
-                    let partition = |(partition, (current, epoch))| {
-                        OffsetForLeaderPartition::default()
-                            .with_partition(partition)
-                            .with_current_leader_epoch(current)
-                            .with_leader_epoch(epoch)
-                    };
-                    OffsetForLeaderTopic::default()
-                        .with_topic(topic_name(&topic))
-                        .with_partitions(partitions.into_iter().map(partition).collect())
-                });
-                let topics = topics.collect();
-                let request = OffsetForLeaderEpochRequest::default().with_replica_id(CLIENT).with_topics(topics);
-                let reply = connection.call(limit, |_| request).await?;
-                let parts = reply.topics.into_iter().flat_map(|topic| {
-                    let name: Arc<str> = Arc::from(topic.topic.as_str());
-                    topic.partitions.into_iter().map(move |part| {
-                        let partition = TopicPartition { topic: name.clone(), partition: part.partition };
-                        // -1 stands for "unknown".
-                        let end = Some(part.end_offset).filter(|end| *end >= 0);
-                        (partition, if part.error_code == 0 { Ok(end) } else { Err(part.error_code) })
-                    })
-                });
-                Ok(parts.collect())
-            }
-        })
+        self.ask_leaders(
+            &names,
+            Lane::Questions,
+            "find the end of an epoch",
+            move |connection: Arc<Connection>, led| {
+                let epochs = epochs.clone();
+                async move {
+                    let wanted = led.into_iter().map(|led| {
+                        let epoch = epochs.get(&led.partition).copied().unwrap_or(-1);
+                        (led.partition, (led.leader_epoch, epoch))
+                    });
+                    let topics = by_topic(wanted).into_iter().map(|(topic, partitions)| {
+                        let partition = |(partition, (current, epoch))| {
+                            OffsetForLeaderPartition::default()
+                                .with_partition(partition)
+                                .with_current_leader_epoch(current)
+                                .with_leader_epoch(epoch)
+                        };
+                        OffsetForLeaderTopic::default()
+                            .with_topic(topic_name(&topic))
+                            .with_partitions(partitions.into_iter().map(partition).collect())
+                    });
+                    let topics = topics.collect();
+                    let request = OffsetForLeaderEpochRequest::default().with_replica_id(CLIENT).with_topics(topics);
+                    let reply = connection.call(limit, |_| request).await?;
+                    let parts = reply.topics.into_iter().flat_map(|topic| {
+                        let name: Arc<str> = Arc::from(topic.topic.as_str());
+                        topic.partitions.into_iter().map(move |part| {
+                            let partition = TopicPartition { topic: name.clone(), partition: part.partition };
+                            // -1 stands for "unknown".
+                            let end = Some(part.end_offset).filter(|end| *end >= 0);
+                            (partition, if part.error_code == 0 { Ok(end) } else { Err(part.error_code) })
+                        })
+                    });
+                    Ok(parts.collect())
+                }
+            },
+        )
         .await
     }
 
@@ -253,34 +259,35 @@ impl Cluster {
         let timeout_ms = milliseconds(limit);
         let offsets: Arc<BTreeMap<TopicPartition, i64>> = Arc::new(before.iter().cloned().collect());
         let names: Vec<TopicPartition> = before.iter().map(|(partition, _)| partition.clone()).collect();
-        let deleted = self.ask_leaders(&names, "delete records", move |connection: Arc<Connection>, led| {
-            let offsets = offsets.clone();
-            async move {
-                let wanted = led.into_iter().filter_map(|led| {
-                    let offset = *offsets.get(&led.partition)?;
-                    Some((led.partition, offset))
-                });
-                let topics = by_topic(wanted).into_iter().map(|(topic, partitions)| {
-                    let partition = |(partition, offset)| {
-                        DeleteRecordsPartition::default().with_partition_index(partition).with_offset(offset)
-                    };
-                    DeleteRecordsTopic::default()
-                        .with_name(topic_name(&topic))
-                        .with_partitions(partitions.into_iter().map(partition).collect())
-                });
-                let topics = topics.collect();
-                let request = DeleteRecordsRequest::default().with_timeout_ms(timeout_ms).with_topics(topics);
-                let reply = connection.call(limit, |_| request).await?;
-                let parts = reply.topics.into_iter().flat_map(|topic| {
-                    let name: Arc<str> = Arc::from(topic.name.as_str());
-                    topic.partitions.into_iter().map(move |part| {
-                        let partition = TopicPartition { topic: name.clone(), partition: part.partition_index };
-                        (partition, if part.error_code == 0 { Ok(()) } else { Err(part.error_code) })
-                    })
-                });
-                Ok(parts.collect())
-            }
-        });
+        let deleted =
+            self.ask_leaders(&names, Lane::Changes, "delete records", move |connection: Arc<Connection>, led| {
+                let offsets = offsets.clone();
+                async move {
+                    let wanted = led.into_iter().filter_map(|led| {
+                        let offset = *offsets.get(&led.partition)?;
+                        Some((led.partition, offset))
+                    });
+                    let topics = by_topic(wanted).into_iter().map(|(topic, partitions)| {
+                        let partition = |(partition, offset)| {
+                            DeleteRecordsPartition::default().with_partition_index(partition).with_offset(offset)
+                        };
+                        DeleteRecordsTopic::default()
+                            .with_name(topic_name(&topic))
+                            .with_partitions(partitions.into_iter().map(partition).collect())
+                    });
+                    let topics = topics.collect();
+                    let request = DeleteRecordsRequest::default().with_timeout_ms(timeout_ms).with_topics(topics);
+                    let reply = connection.call(limit, |_| request).await?;
+                    let parts = reply.topics.into_iter().flat_map(|topic| {
+                        let name: Arc<str> = Arc::from(topic.name.as_str());
+                        topic.partitions.into_iter().map(move |part| {
+                            let partition = TopicPartition { topic: name.clone(), partition: part.partition_index };
+                            (partition, if part.error_code == 0 { Ok(()) } else { Err(part.error_code) })
+                        })
+                    });
+                    Ok(parts.collect())
+                }
+            });
         deleted.await.map(drop)
     }
 
@@ -454,10 +461,7 @@ fn create_topics_request(topics: &[NewTopic], validate_only: bool, timeout: Dura
         .with_validate_only(validate_only)
 }
 
-fn read_create_topics(
-    topics: &[NewTopic],
-    reply: CreateTopicsResponse,
-) -> Vec<Result<CreatedTopic, CreateTopicError>> {
+fn read_create_topics(topics: &[NewTopic], reply: CreateTopicsResponse) -> Vec<Result<CreatedTopic, CreateTopicError>> {
     let outcome = |topic: &NewTopic| {
         let action = format!("create topic {}", topic.name);
         let failed = |error: Error| CreateTopicError::Failed(error.into_broker_error(&action));

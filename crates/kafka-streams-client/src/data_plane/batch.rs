@@ -84,6 +84,10 @@ impl FetchedBatch for Batch {
 impl std::fmt::Debug for Batch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let first = self.messages.as_slice().first().map(|message| message.offset());
-        f.debug_struct("Batch").field("first", &first).field("last", &self.last_offset()).field("len", &self.len()).finish()
+        f.debug_struct("Batch")
+            .field("first", &first)
+            .field("last", &self.last_offset())
+            .field("len", &self.len())
+            .finish()
     }
 }

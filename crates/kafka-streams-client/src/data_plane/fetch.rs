@@ -109,10 +109,8 @@ impl Fetch for RdFetch {
         let slot = FetchSlot(self.next_slot);
         self.next_slot += 1;
         let (partition, pending) = (partition.clone(), VecDeque::new());
-        self.slots.insert(
-            slot,
-            Slot { queue, partition, topic, list, pending, begun: false, ended: None, broken: false },
-        );
+        self.slots
+            .insert(slot, Slot { queue, partition, topic, list, pending, begun: false, ended: None, broken: false });
         Ok(slot)
     }
 
@@ -218,8 +216,11 @@ impl Slot {
     }
 
     fn fail(&mut self, offset: i64, kind: BrokerErrorKind, failure: &Failure) {
-        let action =
-            if offset < 0 { format!("read {}", self.partition) } else { format!("read {} at {offset}", self.partition) };
+        let action = if offset < 0 {
+            format!("read {}", self.partition)
+        } else {
+            format!("read {} at {offset}", self.partition)
+        };
         self.pending.push_back(FetchEvent::Failed(broker_error(kind, action, failure)));
     }
 

@@ -147,9 +147,9 @@ impl Lane {
             .stack_size(STACK_BYTES)
             .spawn(move || shared.work())
             .map_err(|error| {
-                let text = format!("no thread for the producer: {error}");
-                Failure::new(RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE as i32, text)
-            })?;
+            let text = format!("no thread for the producer: {error}");
+            Failure::new(RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE as i32, text)
+        })?;
         self.started = true;
         Ok(())
     }

@@ -41,7 +41,7 @@ use std::sync::Arc;
 pub use batch::Batch;
 pub use fetch::RdFetch;
 pub use produce::RdProduce;
-pub use settings::{FetchSettings, ProduceSettings, Properties, SetupError};
+pub use settings::{DEFAULT_BUFFER_BYTES, FetchSettings, ProduceSettings, Properties, SetupError};
 
 /// Called when there is news for a worker that may sleep: data of a partition, a delivery report, the end of a step.
 ///

@@ -154,8 +154,7 @@ impl RdProduce {
 
     fn described(&mut self, index: usize, count: Result<i32, Failure>) {
         let Some(state) = self.by_index.get_mut(index) else { return };
-        let count = count
-            .map_err(|failure| broker_error(kind_of_code(failure.code), describe(&state.name), &failure));
+        let count = count.map_err(|failure| broker_error(kind_of_code(failure.code), describe(&state.name), &failure));
         state.partitions.learn(count, Instant::now());
     }
 
@@ -197,9 +196,9 @@ impl RdProduce {
         };
         match self.lane.step(kind, make) {
             Progress::Pending => Progress::Pending,
-            Progress::Done(outcome) => Progress::Done(
-                outcome.map_err(|failure| broker_error(kind_of_failure(&failure), action(id), &failure)),
-            ),
+            Progress::Done(outcome) => {
+                Progress::Done(outcome.map_err(|failure| broker_error(kind_of_failure(&failure), action(id), &failure)))
+            }
         }
     }
 }
@@ -348,16 +347,10 @@ fn offset_list(offsets: &[OffsetToCommit]) -> Result<PartitionList, Failure> {
 
 fn group_metadata(member: &GroupMember) -> Result<GroupMetadata, Failure> {
     let text = |text: &str| {
-        CString::new(text).map_err(|_| {
-            Failure::new(RD_KAFKA_RESP_ERR__INVALID_ARG as i32, "the member's names have a zero byte")
-        })
+        CString::new(text)
+            .map_err(|_| Failure::new(RD_KAFKA_RESP_ERR__INVALID_ARG as i32, "the member's names have a zero byte"))
     };
     let instance = member.instance_id().map(text).transpose()?;
-    GroupMetadata::new(
-        &text(member.group_id())?,
-        member.generation(),
-        &text(member.member_id())?,
-        instance.as_deref(),
-    )
-    .ok_or_else(|| Failure::new(RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE as i32, "out of memory"))
+    GroupMetadata::new(&text(member.group_id())?, member.generation(), &text(member.member_id())?, instance.as_deref())
+        .ok_or_else(|| Failure::new(RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE as i32, "out of memory"))
 }

@@ -184,7 +184,7 @@ pub enum SetupError {
         client: &'static str,
         /// The name.
         key: String,
-        /// librdkafka's words.
+        /// librdkafka's words, and the value.
         reason: String,
     },
     /// The properties contradict each other, a file cannot be read, or the process is out of resources.
@@ -218,19 +218,21 @@ fn connect(
     let defaults = defaults.iter().map(|(key, value)| (*key, value.as_str()));
     let properties = properties.0.iter().map(|(key, value)| (key.as_str(), value.as_str()));
     for (key, value) in defaults.chain(properties).chain(fixed.iter().copied()) {
-        config.set(key, value).map_err(|error| refused(client, key, error))?;
+        config.set(key, value).map_err(|error| refused(client, key, value, error))?;
     }
     Client::new(role, config).map_err(|reason| failed(&reason))
 }
 
-fn refused(client: &'static str, key: &str, error: PropertyError) -> SetupError {
+fn refused(client: &'static str, key: &str, value: &str, error: PropertyError) -> SetupError {
     let key = key.to_owned();
     match error {
         PropertyError::Unknown => SetupError::UnknownProperty { client, key },
         PropertyError::Invalid(_) if is_secret(&key) => {
             SetupError::InvalidProperty { client, key, reason: "the value is secret and not shown here".to_owned() }
         }
-        PropertyError::Invalid(reason) => SetupError::InvalidProperty { client, key, reason },
+        PropertyError::Invalid(reason) => {
+            SetupError::InvalidProperty { client, key, reason: format!("{reason}, got {value:?}") }
+        }
     }
 }
 

@@ -148,11 +148,9 @@ impl MemberTask {
     fn answered(&mut self, (event, coordinator): (Event, Option<Address>)) -> Event {
         match &event {
             Event::ConnectionLost => self.disconnect(),
-            Event::Coordinator { result: Ok(()), .. } => {
-                if self.coordinator != coordinator {
-                    self.disconnect();
-                    self.coordinator = coordinator;
-                }
+            Event::Coordinator { result: Ok(()), .. } if self.coordinator != coordinator => {
+                self.disconnect();
+                self.coordinator = coordinator;
             }
             _ => {}
         }
@@ -174,7 +172,11 @@ impl MemberTask {
                 Action::Disconnect => self.disconnect(),
                 Action::Lead { generation, members } => self.lead(generation, members),
                 Action::FindCoordinator { request } => {
-                    self.requests.spawn(request::find_coordinator(self.cluster.clone(), self.group_id.clone(), request));
+                    self.requests.spawn(request::find_coordinator(
+                        self.cluster.clone(),
+                        self.group_id.clone(),
+                        request,
+                    ));
                 }
                 Action::Join { request, join } => {
                     // The group moves on: what was being led is of no use any more.

@@ -12,8 +12,8 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 use kafka_streams_engine::port::BrokerErrorKind;
 use kafka_streams_group::{
-    Event, GroupError, HeartbeatRequest, JoinRefusal, JoinReply, JoinRequest, LeaveRequest, PROTOCOL_NAME, PROTOCOL_TYPE,
-    RequestId, SyncRequest,
+    Event, GroupError, HeartbeatRequest, JoinRefusal, JoinReply, JoinRequest, LeaveRequest, PROTOCOL_NAME,
+    PROTOCOL_TYPE, RequestId, SyncRequest,
 };
 
 use crate::error::{Error, code};
@@ -50,7 +50,11 @@ impl Route {
 }
 
 /// Asks any broker for the coordinator. The address is for the routes that follow.
-pub(super) async fn find_coordinator(cluster: Cluster, group_id: Arc<str>, request: RequestId) -> (Event, Option<Address>) {
+pub(super) async fn find_coordinator(
+    cluster: Cluster,
+    group_id: Arc<str>,
+    request: RequestId,
+) -> (Event, Option<Address>) {
     match cluster.find_coordinator(&group_id).await {
         Ok(address) => (Event::Coordinator { request, result: Ok(()) }, Some(address)),
         Err(error) => (failure(&error, |error| Event::Coordinator { request, result: Err(error) }), None),
@@ -149,7 +153,8 @@ pub(super) async fn leave(route: Route, request: RequestId, leave: LeaveRequest)
         // The reason came with version 5 (KIP-800).
         let reason = |version| Some(StrBytes::from_string(leave.reason)).filter(|_| version >= 5);
         let members = |version| vec![identity.with_reason(reason(version))];
-        let message = |version| LeaveGroupRequest::default().with_group_id(route.group()).with_members(members(version));
+        let message =
+            |version| LeaveGroupRequest::default().with_group_id(route.group()).with_members(members(version));
         route.connection().await?.call(route.limit, message).await
     };
     match reply.await {

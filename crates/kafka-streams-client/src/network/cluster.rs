@@ -33,8 +33,10 @@ pub struct Cluster {
 /// Requests that may hold each other up go over different connections to the same broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Lane {
-    /// Questions about the cluster and its logs.
-    Admin,
+    /// Questions about the cluster and its logs, which are answered at once.
+    Questions,
+    /// CreateTopics and DeleteRecords, which wait on the broker for replicas.
+    Changes,
     /// OffsetCommit and OffsetFetch, which must never wait for a JoinGroup.
     Offsets,
 }
@@ -94,7 +96,14 @@ struct Known {
 }
 
 /// The place of a connection. Who finds it empty makes the connection while the others wait.
-type Slot = tokio::sync::Mutex<Option<Arc<Connection>>>;
+type Slot = tokio::sync::Mutex<Place>;
+
+#[derive(Default)]
+struct Place {
+    connection: Option<Arc<Connection>>,
+    /// The last failure and when it was known: it also answers who waited for that attempt.
+    failure: Option<(Instant, Error)>,
+}
 
 /// Rounds of a request to partition leaders: the first with what is known, the second after asking for leaders again.
 const LEADER_ROUNDS: usize = 2;
@@ -154,14 +163,26 @@ impl Cluster {
 
     /// The connection of a lane to a broker, made if need be.
     pub(crate) async fn connection(&self, address: &Address, lane: Lane) -> Result<Arc<Connection>, Error> {
+        let asked_at = Instant::now();
         let slot = self.known().connections.entry((address.clone(), lane)).or_default().clone();
-        let mut connection = slot.lock().await;
-        if let Some(usable) = connection.as_ref().filter(|connection| connection.is_usable()) {
+        let mut place = slot.lock().await;
+        if let Some(usable) = place.connection.as_ref().filter(|connection| connection.is_usable()) {
             return Ok(usable.clone());
         }
-        let made = Arc::new(self.connect(address).await?);
-        *connection = Some(made.clone());
-        Ok(made)
+        if let Some((_, error)) = place.failure.as_ref().filter(|(failed_at, _)| *failed_at > asked_at) {
+            return Err(error.clone());
+        }
+        match self.connect(address).await {
+            Ok(made) => {
+                let made = Arc::new(made);
+                *place = Place { connection: Some(made.clone()), failure: None };
+                Ok(made)
+            }
+            Err(error) => {
+                *place = Place { connection: None, failure: Some((Instant::now(), error.clone())) };
+                Err(error)
+            }
+        }
     }
 
     /// A connection to whichever broker answers: the known ones, then the bootstrap servers.
@@ -169,7 +190,7 @@ impl Cluster {
         let candidates = self.candidates();
         let mut last = None;
         for address in candidates {
-            match self.connection(&address, Lane::Admin).await {
+            match self.connection(&address, Lane::Questions).await {
                 Ok(connection) => return Ok(connection),
                 Err(error) if error.is_retriable() => last = Some(error),
                 // The next broker would refuse us for the same reason.
@@ -231,21 +252,26 @@ impl Cluster {
                 }
             }
         }
-        let addresses: BTreeSet<Address> =
-            known.brokers.values().chain(&self.shared.settings.bootstrap).chain(known.coordinators.values()).cloned().collect();
+        let addresses: BTreeSet<Address> = known
+            .brokers
+            .values()
+            .chain(&self.shared.settings.bootstrap)
+            .chain(known.coordinators.values())
+            .cloned()
+            .collect();
         // Brokers that left the cluster.
         known.connections.retain(|(address, _), _| addresses.contains(address));
         known.backoffs.retain(|address, _| addresses.contains(address));
     }
 
     /// A connection to the controller (any broker, where brokers pass requests on to it).
-    pub(crate) async fn controller(&self, refresh: bool) -> Result<Arc<Connection>, Error> {
+    pub(crate) async fn controller(&self, lane: Lane, refresh: bool) -> Result<Arc<Connection>, Error> {
         if refresh || self.known().controller.is_none() {
             self.ask_metadata(Some(&[])).await?;
         }
         let controller = self.known().controller;
         match controller.and_then(|controller| self.address_of(controller)) {
-            Some(address) => self.connection(&address, Lane::Admin).await,
+            Some(address) => self.connection(&address, lane).await,
             None => self.any_connection().await,
         }
     }
@@ -302,6 +328,7 @@ impl Cluster {
     pub(crate) async fn ask_leaders<T, A, F>(
         &self,
         partitions: &[TopicPartition],
+        lane: Lane,
         action: &str,
         ask: A,
     ) -> Result<Vec<T>, Error>
@@ -318,7 +345,7 @@ impl Cluster {
                 break;
             }
             let open: Vec<TopicPartition> = open.into_iter().cloned().collect();
-            let answers = self.ask_leaders_once(&open, action, round > 0, &ask).await?;
+            let answers = self.ask_leaders_once(&open, lane, action, round > 0, &ask).await?;
             let moved = answers.iter().any(|(_, answer)| answer.as_ref().is_err_and(leader_moved));
             parts.extend(answers);
             if !moved {
@@ -335,6 +362,7 @@ impl Cluster {
     async fn ask_leaders_once<T, A, F>(
         &self,
         partitions: &[TopicPartition],
+        lane: Lane,
         action: &str,
         refresh: bool,
         ask: &A,
@@ -351,7 +379,7 @@ impl Cluster {
             let names: Vec<TopicPartition> = led.iter().map(|led| led.partition.clone()).collect();
             let (cluster, ask) = (self.clone(), ask.clone());
             tasks.spawn(async move {
-                let asked = async { ask(cluster.connection(&address, Lane::Admin).await?, led).await };
+                let asked = async { ask(cluster.connection(&address, lane).await?, led).await };
                 let outcome = asked.await;
                 (names, outcome)
             });
@@ -405,7 +433,8 @@ impl Cluster {
                 None => {
                     let has_topic = known.leaders.keys().any(|other| other.topic == partition.topic);
                     // The topic's own error; or the partition does not exist; or nobody leads it.
-                    let otherwise = if has_topic { code::UNKNOWN_TOPIC_OR_PARTITION } else { code::LEADER_NOT_AVAILABLE };
+                    let otherwise =
+                        if has_topic { code::UNKNOWN_TOPIC_OR_PARTITION } else { code::LEADER_NOT_AVAILABLE };
                     let code = codes.get(&partition.topic).copied().unwrap_or(otherwise);
                     let action = format!("{action} of {partition}");
                     answers.push((partition.clone(), Err(Error::Refused { action, code, message: String::new() })));

@@ -60,10 +60,14 @@ struct Shared {
     waiting: Mutex<Waiting>,
 }
 
+/// Where an answer goes, with its header.
+type Reply = oneshot::Sender<Result<Bytes, Error>>;
+
 /// Requests in flight.
 #[derive(Default)]
 struct Waiting {
-    replies: BTreeMap<i32, (&'static str, oneshot::Sender<Result<Bytes, Error>>)>,
+    /// By correlation id: the request's name, and who waits for the answer.
+    replies: BTreeMap<i32, (&'static str, Reply)>,
     /// Why no more requests are taken.
     closed: Option<Ended>,
 }
@@ -98,7 +102,10 @@ impl Connection {
     ) -> Result<Connection, Error> {
         let limit = settings.connect_timeout;
         tokio::time::timeout(limit, Self::set_up(settings, tls, address)).await.unwrap_or_else(|_| {
-            Err(Error::Connect { address: address.clone(), reason: format!("not done within {} ms", limit.as_millis()) })
+            Err(Error::Connect {
+                address: address.clone(),
+                reason: format!("not done within {} ms", limit.as_millis()),
+            })
         })
     }
 
@@ -171,7 +178,11 @@ impl Connection {
     /// `limit`, the connection is closed: it cannot be told whether it still works.
     ///
     /// Dropping the future forgets the answer; the request may still take effect.
-    pub(crate) async fn call<R: Spoken>(&self, limit: Duration, make: impl FnOnce(i16) -> R) -> Result<R::Response, Error> {
+    pub(crate) async fn call<R: Spoken>(
+        &self,
+        limit: Duration,
+        make: impl FnOnce(i16) -> R,
+    ) -> Result<R::Response, Error> {
         let version = self.version::<R>()?;
         self.ask(R::NAME, version, &make(version), limit).await
     }
@@ -266,10 +277,12 @@ impl Connection {
         const NAME: &str = "SaslHandshake";
         const VERSION: i16 = 1;
         let limit = Duration::MAX;
-        let refused =
-            |reason| Error::Authentication { address: self.address().clone(), mechanism: sasl.mechanism.name(), reason };
-        let request =
-            SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(sasl.mechanism.name()));
+        let refused = |reason| Error::Authentication {
+            address: self.address().clone(),
+            mechanism: sasl.mechanism.name(),
+            reason,
+        };
+        let request = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(sasl.mechanism.name()));
         let body = self.exchange(NAME, VERSION, &request, limit).await?;
         self.check_plain_array(NAME, VERSION, &body)?;
         let header = SaslHandshakeResponse::header_version(VERSION);
@@ -286,8 +299,7 @@ impl Connection {
                 let life = u64::try_from(session_ms).ok().filter(|life| *life > 0).map(Duration::from_millis);
                 return Ok(life.and_then(|life| Instant::now().checked_add(life.mul_f64(SESSION_USED))));
             };
-            let reply =
-                self.call(limit, |_| SaslAuthenticateRequest::default().with_auth_bytes(auth_bytes)).await?;
+            let reply = self.call(limit, |_| SaslAuthenticateRequest::default().with_auth_bytes(auth_bytes)).await?;
             if reply.error_code != 0 {
                 let said = reply.error_message.filter(|text| !text.is_empty());
                 return Err(refused(said.map_or_else(|| code_name(reply.error_code), |text| text.to_string())));
@@ -320,12 +332,7 @@ impl Shared {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn expect_reply(
-        &self,
-        correlation: i32,
-        request: &'static str,
-        reply: oneshot::Sender<Result<Bytes, Error>>,
-    ) -> Result<(), Error> {
+    fn expect_reply(&self, correlation: i32, request: &'static str, reply: Reply) -> Result<(), Error> {
         let mut waiting = self.waiting();
         if let Some(ended) = &waiting.closed {
             return Err(ended.error(&self.address, request));
@@ -363,7 +370,9 @@ impl Shared {
                 let _ = reply.send(Ok(frame));
                 Ok(())
             }
-            None => Err(Ended::Broken(format!("an answer has the correlation id {correlation}, which nobody waits for"))),
+            None => {
+                Err(Ended::Broken(format!("an answer has the correlation id {correlation}, which nobody waits for")))
+            }
         }
     }
 }

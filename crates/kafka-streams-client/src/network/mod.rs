@@ -25,7 +25,7 @@ mod tls;
 pub(crate) mod version;
 
 pub use cluster::Cluster;
-pub(crate) use cluster::TopicMetadata;
 pub(crate) use cluster::Lane;
+pub(crate) use cluster::TopicMetadata;
 pub(crate) use connection::Connection;
 pub use settings::{Address, ConnectionSettings, Sasl, SaslMechanism, Secret, Security, Tls, TlsIdentity};

@@ -36,8 +36,7 @@ impl Authentication {
     /// # Errors
     /// Why the credentials cannot be used.
     pub(super) fn new(sasl: &Sasl) -> Result<Self, String> {
-        let credentials =
-            Credentials { username: sasl.username.clone(), password: sasl.password.expose().to_owned() };
+        let credentials = Credentials { username: sasl.username.clone(), password: sasl.password.expose().to_owned() };
         let config = SASLConfig::builder()
             .with_default_mechanisms()
             .with_callback(credentials)
@@ -99,7 +98,8 @@ mod tests {
     use crate::network::Secret;
 
     fn authentication(mechanism: SaslMechanism) -> Authentication {
-        Authentication::new(&Sasl { mechanism, username: "alice".into(), password: Secret::new("wonder,=land") }).unwrap()
+        Authentication::new(&Sasl { mechanism, username: "alice".into(), password: Secret::new("wonder,=land") })
+            .unwrap()
     }
 
     #[test]

@@ -99,14 +99,14 @@ impl Offered {
     fn choose(&self, entry: &Entry, address: &Address) -> Result<i16, Error> {
         let offered = self.ranges.get(&entry.key).copied();
         let version = offered.map(|(_, newest)| newest.min(entry.newest));
-        version.filter(|version| *version >= entry.oldest && offered.is_some_and(|(oldest, _)| *version >= oldest)).ok_or_else(
-            || Error::Unsupported {
+        version
+            .filter(|version| *version >= entry.oldest && offered.is_some_and(|(oldest, _)| *version >= oldest))
+            .ok_or_else(|| Error::Unsupported {
                 address: address.clone(),
                 request: entry.name,
                 offered: offered.map_or("in no version".to_owned(), range),
                 needed: range((entry.oldest, entry.newest)),
-            },
-        )
+            })
     }
 }
 

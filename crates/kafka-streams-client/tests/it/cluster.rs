@@ -33,7 +33,10 @@ const FIND_COORDINATOR: i16 = 10;
 /// Metadata with the topic `t`, whose partitions 0.. have these leaders.
 fn with_topic(metadata: MetadataResponse, leaders: &[i32]) -> MetadataResponse {
     let partition = |(partition, leader): (i32, &i32)| {
-        MetadataResponsePartition::default().with_partition_index(partition).with_leader_id(BrokerId(*leader)).with_leader_epoch(7)
+        MetadataResponsePartition::default()
+            .with_partition_index(partition)
+            .with_leader_id(BrokerId(*leader))
+            .with_leader_epoch(7)
     };
     let topic = MetadataResponseTopic::default()
         .with_name(Some(TopicName(text("t"))))
@@ -89,6 +92,21 @@ async fn without_any_broker_the_error_names_the_bootstrap_servers() {
     // The second try waits for the back-off, and fails in the same way.
     assert!(cluster.describe().await.unwrap_err().is_retriable());
     assert!(Cluster::new(ConnectionSettings::new(Vec::new(), "test")).is_err());
+}
+
+#[tokio::test]
+async fn who_waits_for_an_attempt_to_connect_shares_its_failure() {
+    let broker = FakeBroker::start(|asked| (asked.key == 18).then_some(Reaction::Silence)).await;
+    let impatient = ConnectionSettings { connect_timeout: Duration::from_millis(200), ..broker.settings() };
+    let cluster = Cluster::new(impatient).unwrap();
+    let calls = (0..20).map(|_| {
+        let cluster = cluster.clone();
+        tokio::spawn(async move { cluster.describe().await.map(drop) })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        assert!(call.await.unwrap().unwrap_err().is_retriable());
+    }
+    assert_eq!(broker.versions(18).len(), 1);
 }
 
 #[tokio::test]
@@ -156,7 +174,8 @@ async fn a_leader_that_moved_is_looked_up_once_more() {
 
 #[tokio::test]
 async fn a_leader_that_denies_twice_is_an_error() {
-    let [first, _second] = two_brokers(|_| 1, |_, asked| (asked.key == LIST_OFFSETS).then(|| offsets(asked, 0, 6))).await;
+    let [first, _second] =
+        two_brokers(|_| 1, |_, asked| (asked.key == LIST_OFFSETS).then(|| offsets(asked, 0, 6))).await;
     let error = first.cluster().list_offsets(&partitions(&[0]), LogEdge::End).await.unwrap_err();
     assert_eq!(error.to_string(), "find the end of t-0: NOT_LEADER_OR_FOLLOWER (6)");
     assert!(error.is_retriable());
@@ -183,7 +202,9 @@ fn committed(asked: &Asked, code: i16) -> Reaction {
     let request: OffsetCommitRequest = asked.read();
     let topic = |topic: &kafka_protocol::messages::offset_commit_request::OffsetCommitRequestTopic| {
         let partition = |partition: &kafka_protocol::messages::offset_commit_request::OffsetCommitRequestPartition| {
-            OffsetCommitResponsePartition::default().with_partition_index(partition.partition_index).with_error_code(code)
+            OffsetCommitResponsePartition::default()
+                .with_partition_index(partition.partition_index)
+                .with_error_code(code)
         };
         OffsetCommitResponseTopic::default()
             .with_name(topic.name.clone())
@@ -307,14 +328,18 @@ async fn an_answer_that_leaves_a_partition_out_is_an_error() {
     let cluster = broker.cluster();
     assert!(cluster.commit_offsets(&seat(), &to_commit()).await.unwrap_err().to_string().contains("leaves it out"));
     let error = cluster.committed_offsets("g", &partitions(&[0]), true).await.unwrap_err();
-    assert!(error.to_string().contains("for t-0: UNKNOWN_SERVER_ERROR (-1): the broker's answer leaves it out"), "{error}");
+    assert!(
+        error.to_string().contains("for t-0: UNKNOWN_SERVER_ERROR (-1): the broker's answer leaves it out"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn no_coordinator_is_a_retriable_error() {
     let broker = FakeBroker::start(|asked| {
         (asked.key == FIND_COORDINATOR).then(|| {
-            let none = Coordinator::default().with_key(text("g")).with_node_id(BrokerId(-1)).with_port(-1).with_error_code(15);
+            let none =
+                Coordinator::default().with_key(text("g")).with_node_id(BrokerId(-1)).with_port(-1).with_error_code(15);
             asked.reply(&FindCoordinatorResponse::default().with_coordinators(vec![none]))
         })
     })

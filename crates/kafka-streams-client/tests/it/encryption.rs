@@ -84,7 +84,7 @@ async fn a_broker_of_another_authority_is_refused() {
     let error = describe(&broker.address, trusting(&Authority::new())).await.unwrap_err();
     assert!(matches!(error, Error::Tls { .. }), "{error:?}");
     assert_eq!(error.kind(), BrokerErrorKind::Fatal);
-    assert!(error.to_string().contains("UnknownIssuer"), "{error}");
+    assert!(error.to_string().contains("invalid peer certificate"), "{error}");
     let any_host = Tls { verify_host: false, ..trusting(&Authority::new()) };
     assert!(matches!(describe(&broker.address, any_host).await, Err(Error::Tls { .. })));
     assert_eq!(broker.seen(), []);
@@ -117,7 +117,8 @@ async fn an_encrypted_key_needs_its_password() {
     let (certificates, key) = authority.sign("client");
     let parameters = pbes2::Parameters::pbkdf2_sha256_aes256cbc(2_048, b"saltsalt", b"initialisation v").unwrap();
     let der = key.serialize_der();
-    let encrypted = pkcs8::PrivateKeyInfo::try_from(&der[..]).unwrap().encrypt_with_params(parameters, "open sesame").unwrap();
+    let encrypted =
+        pkcs8::PrivateKeyInfo::try_from(&der[..]).unwrap().encrypt_with_params(parameters, "open sesame").unwrap();
     let pem = encrypted.to_pem("ENCRYPTED PRIVATE KEY", pkcs8::LineEnding::LF).unwrap();
     let with = |password: Option<&str>| {
         let key_password = password.map(Secret::new);
@@ -143,8 +144,7 @@ async fn texts_that_are_no_certificates_are_refused_before_anything_is_sent() {
         assert!(matches!(error, Error::Settings { .. }), "{error:?}");
     }
     let authority = Authority::new();
-    let identity =
-        TlsIdentity { certificates: authority.pem(), key: Secret::new("canary"), key_password: None };
+    let identity = TlsIdentity { certificates: authority.pem(), key: Secret::new("canary"), key_password: None };
     let error = describe(&nowhere, Tls { identity: Some(identity), ..trusting(&authority) }).await.unwrap_err();
     assert!(error.to_string().contains("no readable PRIVATE KEY block"), "{error}");
     assert!(!format!("{error:?}").contains("canary"));

@@ -19,18 +19,18 @@ use tokio::sync::{Notify, watch};
 use tokio_rustls::TlsAcceptor;
 
 /// A request as it arrived.
-pub struct Asked {
+pub(crate) struct Asked {
     /// The connection's number, from 0.
-    pub connection: usize,
-    pub key: i16,
-    pub version: i16,
-    pub correlation: i32,
+    pub(crate) connection: usize,
+    pub(crate) key: i16,
+    pub(crate) version: i16,
+    pub(crate) correlation: i32,
     body: Bytes,
 }
 
 impl Asked {
     /// Reads the body; everything must be used up.
-    pub fn read<R: Request>(&self) -> R {
+    pub(crate) fn read<R: Request>(&self) -> R {
         assert_eq!(self.key, R::KEY);
         let mut body = self.body.clone();
         let request = R::decode(&mut body, self.version).unwrap();
@@ -39,12 +39,12 @@ impl Asked {
     }
 
     /// A well-formed answer.
-    pub fn reply<M: Encodable + HeaderVersion>(&self, message: &M) -> Reaction {
+    pub(crate) fn reply<M: Encodable + HeaderVersion>(&self, message: &M) -> Reaction {
         self.reply_as(message, self.version, M::header_version(self.version))
     }
 
     /// An answer in another version.
-    pub fn reply_as<M: Encodable>(&self, message: &M, version: i16, header_version: i16) -> Reaction {
+    pub(crate) fn reply_as<M: Encodable>(&self, message: &M, version: i16, header_version: i16) -> Reaction {
         let mut frame = BytesMut::new();
         let header = ResponseHeader::default().with_correlation_id(self.correlation);
         header.encode(&mut frame, header_version).unwrap();
@@ -54,7 +54,7 @@ impl Asked {
 }
 
 /// What the broker does with a request.
-pub enum Reaction {
+pub(crate) enum Reaction {
     /// Sends this with its length before it.
     Frame(Bytes),
     /// Sends these bytes as they are.
@@ -70,28 +70,28 @@ pub enum Reaction {
 }
 
 /// `None`: do the default thing.
-pub type Script = Arc<dyn Fn(&Asked) -> Option<Reaction> + Send + Sync>;
+pub(crate) type Script = Arc<dyn Fn(&Asked) -> Option<Reaction> + Send + Sync>;
 
 /// A request that was seen: connection, API key, version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seen {
-    pub connection: usize,
-    pub key: i16,
-    pub version: i16,
+pub(crate) struct Seen {
+    pub(crate) connection: usize,
+    pub(crate) key: i16,
+    pub(crate) version: i16,
 }
 
-pub struct FakeBroker {
-    pub address: Address,
+pub(crate) struct FakeBroker {
+    pub(crate) address: Address,
     seen: watch::Sender<Vec<Seen>>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl FakeBroker {
-    pub async fn start(script: impl Fn(&Asked) -> Option<Reaction> + Send + Sync + 'static) -> FakeBroker {
+    pub(crate) async fn start(script: impl Fn(&Asked) -> Option<Reaction> + Send + Sync + 'static) -> FakeBroker {
         FakeBroker::start_with(None, script).await
     }
 
-    pub async fn start_with(
+    pub(crate) async fn start_with(
         tls: Option<TlsAcceptor>,
         script: impl Fn(&Asked) -> Option<Reaction> + Send + Sync + 'static,
     ) -> FakeBroker {
@@ -121,32 +121,32 @@ impl FakeBroker {
     }
 
     /// Everything that was asked so far.
-    pub fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.borrow().clone()
     }
 
     /// The versions in which requests of this key came.
-    pub fn versions(&self, key: i16) -> Vec<i16> {
+    pub(crate) fn versions(&self, key: i16) -> Vec<i16> {
         self.seen.borrow().iter().filter(|seen| seen.key == key).map(|seen| seen.version).collect()
     }
 
     /// Waits until the log of requests is as wanted.
-    pub async fn wait_for(&self, wanted: impl FnMut(&Vec<Seen>) -> bool) {
+    pub(crate) async fn wait_for(&self, wanted: impl FnMut(&Vec<Seen>) -> bool) {
         let mut receiver = self.seen.subscribe();
         let waited = tokio::time::timeout(PATIENCE, receiver.wait_for(wanted)).await;
         assert!(waited.is_ok(), "waited in vain, seen: {:?}", self.seen());
     }
 
     /// Waits for the `count`th request of this key.
-    pub async fn wait_for_key(&self, key: i16, count: usize) {
+    pub(crate) async fn wait_for_key(&self, key: i16, count: usize) {
         self.wait_for(|seen| seen.iter().filter(|seen| seen.key == key).count() >= count).await;
     }
 
-    pub fn settings(&self) -> ConnectionSettings {
+    pub(crate) fn settings(&self) -> ConnectionSettings {
         ConnectionSettings::new(vec![self.address.clone()], "test")
     }
 
-    pub fn cluster(&self) -> Cluster {
+    pub(crate) fn cluster(&self) -> Cluster {
         Cluster::new(self.settings()).unwrap()
     }
 }
@@ -158,7 +158,7 @@ impl Drop for FakeBroker {
 }
 
 /// Longer than anything takes, unless it never happens.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn serve(
     stream: impl AsyncRead + AsyncWrite,
@@ -219,7 +219,7 @@ fn read_request(connection: usize, mut frame: Bytes) -> Asked {
 }
 
 /// The ranges of a 4.3 broker, as far as they matter.
-pub const RANGES: [(i16, i16, i16); 16] = [
+pub(crate) const RANGES: [(i16, i16, i16); 16] = [
     (2, 1, 11),
     (3, 0, 13),
     (8, 2, 10),
@@ -238,7 +238,7 @@ pub const RANGES: [(i16, i16, i16); 16] = [
     (36, 0, 2),
 ];
 
-pub fn api_versions(ranges: &[(i16, i16, i16)]) -> ApiVersionsResponse {
+pub(crate) fn api_versions(ranges: &[(i16, i16, i16)]) -> ApiVersionsResponse {
     let api = |(key, min, max): &(i16, i16, i16)| {
         ApiVersion::default().with_api_key(*key).with_min_version(*min).with_max_version(*max)
     };
@@ -246,13 +246,14 @@ pub fn api_versions(ranges: &[(i16, i16, i16)]) -> ApiVersionsResponse {
 }
 
 /// The ranges of 4.3 with some changed.
-pub fn ranges_with(changes: &[(i16, i16, i16)]) -> Vec<(i16, i16, i16)> {
-    let changed = |range: &(i16, i16, i16)| changes.iter().find(|change| change.0 == range.0).copied().unwrap_or(*range);
+pub(crate) fn ranges_with(changes: &[(i16, i16, i16)]) -> Vec<(i16, i16, i16)> {
+    let changed =
+        |range: &(i16, i16, i16)| changes.iter().find(|change| change.0 == range.0).copied().unwrap_or(*range);
     RANGES.iter().map(changed).collect()
 }
 
 /// Metadata of a cluster of these brokers, by id.
-pub fn metadata(brokers: &[(i32, &Address)]) -> MetadataResponse {
+pub(crate) fn metadata(brokers: &[(i32, &Address)]) -> MetadataResponse {
     let broker = |(id, address): &(i32, &Address)| {
         MetadataResponseBroker::default()
             .with_node_id(BrokerId(*id))
@@ -266,7 +267,7 @@ pub fn metadata(brokers: &[(i32, &Address)]) -> MetadataResponse {
 }
 
 /// The answer that this broker coordinates the group asked for.
-pub fn coordinator_is(asked: &Asked, address: &Address) -> Reaction {
+pub(crate) fn coordinator_is(asked: &Asked, address: &Address) -> Reaction {
     let request: FindCoordinatorRequest = asked.read();
     let found = Coordinator::default()
         .with_key(request.coordinator_keys[0].clone())
@@ -286,6 +287,6 @@ fn default_reaction(asked: &Asked, own: &Address) -> Option<Reaction> {
     }
 }
 
-pub fn text(text: &str) -> StrBytes {
+pub(crate) fn text(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_owned())
 }

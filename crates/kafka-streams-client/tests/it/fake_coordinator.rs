@@ -22,23 +22,23 @@ use uuid::Uuid;
 
 use crate::fake_broker::{Asked, PATIENCE, Reaction, text};
 
-pub const FIND_COORDINATOR: i16 = 10;
-pub const JOIN: i16 = 11;
-pub const HEARTBEAT: i16 = 12;
-pub const LEAVE: i16 = 13;
-pub const SYNC: i16 = 14;
+pub(crate) const FIND_COORDINATOR: i16 = 10;
+pub(crate) const JOIN: i16 = 11;
+pub(crate) const HEARTBEAT: i16 = 12;
+pub(crate) const LEAVE: i16 = 13;
+pub(crate) const SYNC: i16 = 14;
 
 /// The group's state, as the coordinator keeps it.
 #[derive(Default)]
-pub struct Coordinator {
+pub(crate) struct Coordinator {
     generation: AtomicI32,
     /// What heartbeats are answered with.
-    pub heartbeat_code: AtomicI16,
+    pub(crate) heartbeat_code: AtomicI16,
 }
 
 impl Coordinator {
     /// Does what a coordinator does; `None` for what is not its business.
-    pub fn react(&self, asked: &Asked) -> Option<Reaction> {
+    pub(crate) fn react(&self, asked: &Asked) -> Option<Reaction> {
         match asked.key {
             JOIN => Some(self.join(asked)),
             SYNC => {
@@ -77,15 +77,15 @@ impl Coordinator {
 }
 
 /// Assigns the tasks 0_0 and 0_1 of the topic `lines`.
-pub struct TwoTasks {
+pub(crate) struct TwoTasks {
     /// Waited for before each assignment, if there is one.
-    pub gate: Option<Arc<Notify>>,
+    pub(crate) gate: Option<Arc<Notify>>,
     /// Generations that were led, with the number of members.
-    pub led: Mutex<BTreeMap<i32, usize>>,
+    pub(crate) led: Mutex<BTreeMap<i32, usize>>,
 }
 
 impl TwoTasks {
-    pub fn new(gate: Option<Arc<Notify>>) -> Arc<TwoTasks> {
+    pub(crate) fn new(gate: Option<Arc<Notify>>) -> Arc<TwoTasks> {
         Arc::new(TwoTasks { gate, led: Mutex::default() })
     }
 }
@@ -110,18 +110,18 @@ impl GroupLeader for TwoTasks {
     }
 }
 
-pub fn process(number: u128) -> ProcessId {
+pub(crate) fn process(number: u128) -> ProcessId {
     ProcessId::new(Uuid::from_u128(number))
 }
 
 /// A worker with its seat; it waits for the waker, as a stream thread does.
-pub struct Worker {
-    pub seat: MemberHandle,
+pub(crate) struct Worker {
+    pub(crate) seat: MemberHandle,
     woken: Arc<Notify>,
 }
 
 impl Worker {
-    pub fn new(cluster: Cluster, config: ClassicConfig, leader: Arc<dyn GroupLeader>) -> Worker {
+    pub(crate) fn new(cluster: Cluster, config: ClassicConfig, leader: Arc<dyn GroupLeader>) -> Worker {
         let woken = Arc::new(Notify::new());
         let waker: Waker = Arc::new({
             let woken = woken.clone();
@@ -131,13 +131,13 @@ impl Worker {
     }
 
     /// Starts the member, subscribed to `lines`.
-    pub fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         self.seat.tell(Event::Subscribe { topics: vec!["lines".to_owned()] });
         self.seat.tell(Event::Start);
     }
 
     /// The next event; the worker is alive while it waits.
-    pub async fn next(&mut self) -> WorkerEvent {
+    pub(crate) async fn next(&mut self) -> WorkerEvent {
         let next = async {
             loop {
                 self.seat.tell(Event::WorkerAlive);
@@ -151,7 +151,7 @@ impl Worker {
     }
 
     /// The tasks of the next `Assigned`; tasks to be revoked are released at once.
-    pub async fn next_assignment(&mut self) -> Vec<TaskId> {
+    pub(crate) async fn next_assignment(&mut self) -> Vec<TaskId> {
         loop {
             match self.next().await {
                 WorkerEvent::Rebalancing => {}
@@ -167,12 +167,12 @@ impl Worker {
 }
 
 /// A member's configuration with short intervals.
-pub fn config(group: &str) -> ClassicConfig {
+pub(crate) fn config(group: &str) -> ClassicConfig {
     ClassicConfig { heartbeat_interval_ms: 20, session_timeout_ms: 10_000, ..ClassicConfig::new(group, process(1)) }
 }
 
 /// Whether `done` comes true before patience ends.
-pub async fn comes_true(mut done: impl FnMut() -> bool) {
+pub(crate) async fn comes_true(mut done: impl FnMut() -> bool) {
     let waited = tokio::time::timeout(PATIENCE, async {
         while !done() {
             tokio::time::sleep(Duration::from_millis(1)).await;

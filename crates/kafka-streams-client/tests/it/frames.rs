@@ -53,7 +53,7 @@ async fn an_answer_cut_short_anywhere_is_an_error() {
         assert!(matches!(error, Error::Malformed { .. } | Error::FrameSize { .. }), "cut at {cut}: {error:?}");
         cut += 1;
     }
-    assert!(cut > 20);
+    assert!(cut > 10);
 }
 
 #[tokio::test]
@@ -123,7 +123,8 @@ async fn a_closed_connection_is_replaced_at_the_next_request() {
 
 #[tokio::test]
 async fn no_answer_in_time_costs_the_connection() {
-    let broker = FakeBroker::start(|asked| (asked.key == 3 && asked.connection == 0).then_some(Reaction::Silence)).await;
+    let broker =
+        FakeBroker::start(|asked| (asked.key == 3 && asked.connection == 0).then_some(Reaction::Silence)).await;
     let settings = ConnectionSettings { request_timeout: Duration::from_millis(50), ..broker.settings() };
     let cluster = Cluster::new(settings).unwrap();
     let error = cluster.describe().await.unwrap_err();

@@ -30,7 +30,7 @@ fn bootstraps() -> Vec<String> {
         .collect()
 }
 
-pub fn address(text: &str) -> Address {
+pub(crate) fn address(text: &str) -> Address {
     let (host, port) = text.rsplit_once(':').unwrap();
     Address::new(host, port.parse().unwrap())
 }
@@ -40,7 +40,7 @@ fn cluster(bootstrap: &str) -> Cluster {
 }
 
 /// A name that no other run has.
-pub fn unique(name: &str) -> String {
+pub(crate) fn unique(name: &str) -> String {
     format!("{name}-{}", Uuid::from_u128(u128::from(std::process::id()) << 64 | nanoseconds()).simple())
 }
 
@@ -149,16 +149,23 @@ async fn offsets_of_logs_are_listed_and_records_deleted() {
     }
 }
 
-/// Waits for the answer to one call.
+/// Waits for the answer to one call; a retriable error, as from a group's coordinator that is just being made, is asked
+/// again.
 async fn answer(admin: &mut PolledAdmin, woken: &Notify, call: Call) -> Reply {
-    let id = admin.call(call);
     let answered = async {
         loop {
-            if let Some((answered, reply)) = admin.poll() {
-                assert_eq!(answered, id);
-                return reply;
+            let id = admin.call(call.clone());
+            let (answered, reply) = loop {
+                match admin.poll() {
+                    Some(answer) => break answer,
+                    None => woken.notified().await,
+                }
+            };
+            assert_eq!(answered, id);
+            match reply {
+                Reply::FetchOffsets(Err(error)) if error.kind == BrokerErrorKind::Retriable => {}
+                reply => return reply,
             }
-            woken.notified().await;
         }
     };
     tokio::time::timeout(PATIENCE, answered).await.unwrap()
@@ -203,7 +210,8 @@ async fn two_members_share_the_tasks_and_commit_under_their_generation() {
     for bootstrap in bootstraps() {
         let cluster = cluster(&bootstrap);
         let group = unique("members");
-        let config = |number| ClassicConfig { heartbeat_interval_ms: 100, ..ClassicConfig::new(&group, process(number)) };
+        let config =
+            |number| ClassicConfig { heartbeat_interval_ms: 100, ..ClassicConfig::new(&group, process(number)) };
         let leader = TwoTasks::new(None);
         let mut first = Worker::new(cluster.clone(), config(1), leader.clone());
         first.start();

@@ -1,7 +1,7 @@
 //! A driver for topologies: one task of all sub-topologies, one partition for each topic, no broker. It does with a
 //! record what `TopologyTestDriver` of the JVM does: process, punctuate, flush, and take what was written in again.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -92,7 +92,10 @@ impl Driver {
     /// are no text.
     pub fn read(&mut self, topic: &str) -> Vec<String> {
         let records = self.topics.remove(topic).unwrap_or_default();
-        records.iter().map(|r| format!("{}={}@{}", text(r.key.as_deref()), text(r.value.as_deref()), r.timestamp)).collect()
+        records
+            .iter()
+            .map(|r| format!("{}={}@{}", text(r.key.as_deref()), text(r.value.as_deref()), r.timestamp))
+            .collect()
     }
 
     /// Records that were dropped so far.

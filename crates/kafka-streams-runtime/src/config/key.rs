@@ -82,7 +82,8 @@ const SERDE_BY_TYPE: &str = "the types of the topology choose the serdes; take t
 const NO_RACK_AWARENESS: &str = "the assignor does not look at racks yet; take the key out";
 const NO_CLASSES: &str = "a Java class cannot run here; take the key out";
 const WINDOWED_SERDE: &str = "it is for plain consumers, and Kafka Streams refuses it too; take the key out";
-const DSL_STORE: &str = "stores of the DSL are RocksDB unless the operator names another kind; name it at the operator";
+const DSL_STORE: &str =
+    "stores of the DSL are RocksDB; call Materialized::in_memory at the operators that want another";
 
 /// All keys of the JVM's `StreamsConfig`, sorted by name.
 pub const STREAMS_KEYS: &[KeySpec] = &[
@@ -512,7 +513,7 @@ pub const STREAMS_KEYS: &[KeySpec] = &[
         Is("100"),
         Low,
         AtLeast(0),
-        Honoured,
+        Warned("a thread sleeps until its next duty and is woken by whatever arrives"),
         "poll",
         "How long an idle thread waits for input before it looks after commits and punctuations.",
     ),
@@ -774,7 +775,7 @@ pub const STREAMS_KEYS: &[KeySpec] = &[
         Medium,
         Any,
         Refused(
-            "a topology is finished before the configuration is read; ask the builder for optimisations, and set none",
+            "a topology is finished before the configuration is read; call StreamsBuilder::build_optimized and take the key out",
         ),
         "topology_optimization",
         "`none`, `all`, or some of `reuse.ktable.source.topics`, `merge.repartition.topics`, `single.store.self.join`.",

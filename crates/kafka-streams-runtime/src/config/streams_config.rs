@@ -207,7 +207,7 @@ impl StreamsConfig {
         self.set("num.stream.threads", threads)
     }
 
-    /// `poll.ms`; 100 milliseconds by default.
+    /// `poll.ms`; 100 milliseconds by default. Warned about, as it has no effect: a thread is woken by whatever arrives.
     #[must_use]
     pub fn poll(self, wait: Duration) -> Self {
         self.set("poll.ms", millis(wait))

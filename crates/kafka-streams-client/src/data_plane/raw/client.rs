@@ -147,12 +147,7 @@ impl Client {
             let api = rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
             let options = rd::rd_kafka_AdminOptions_new(self.as_ptr(), api);
             rd::rd_kafka_AdminOptions_set_opaque(options, tag as *mut c_void);
-            rd::rd_kafka_AdminOptions_set_request_timeout(
-                options,
-                millis(timeout),
-                text.as_mut_ptr(),
-                text.len(),
-            );
+            rd::rd_kafka_AdminOptions_set_request_timeout(options, millis(timeout), text.as_mut_ptr(), text.len());
             rd::rd_kafka_DescribeTopics(self.as_ptr(), topics, options, queue.as_ptr());
             rd::rd_kafka_AdminOptions_destroy(options);
             rd::rd_kafka_TopicCollection_destroy(topics);

@@ -5,9 +5,9 @@ use std::ptr::{self, NonNull};
 
 use rdkafka::bindings::{self as rd, rd_kafka_event_t};
 
+use super::Failure;
 use super::codes::{self, NO_ERROR, RawMessage};
 use super::failure::text_at;
-use super::Failure;
 
 /// Messages that are taken out of an event at once.
 const MESSAGES_AT_ONCE: usize = 128;
@@ -65,9 +65,8 @@ impl DeliveryReports {
         let mut messages = [ptr::null(); MESSAGES_AT_ONCE];
         loop {
             // SAFETY: the event is valid, and the array has the size that is told. The messages stay the event's.
-            let count = unsafe {
-                rd::rd_kafka_event_message_array(self.0.as_ptr(), messages.as_mut_ptr(), messages.len())
-            };
+            let count =
+                unsafe { rd::rd_kafka_event_message_array(self.0.as_ptr(), messages.as_mut_ptr(), messages.len()) };
             for message in messages.iter().take(count) {
                 // SAFETY: the first `count` are messages that live as long as the event; `RawMessage` is their layout.
                 let raw = unsafe { &*message.cast::<RawMessage>() };

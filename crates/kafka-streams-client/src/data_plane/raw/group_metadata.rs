@@ -13,12 +13,7 @@ unsafe impl Send for GroupMetadata {}
 
 impl GroupMetadata {
     /// A member that librdkafka itself knows nothing of.
-    pub(in super::super) fn new(
-        group: &CStr,
-        generation: i32,
-        member: &CStr,
-        instance: Option<&CStr>,
-    ) -> Option<Self> {
+    pub(in super::super) fn new(group: &CStr, generation: i32, member: &CStr, instance: Option<&CStr>) -> Option<Self> {
         let instance = instance.map_or(ptr::null(), CStr::as_ptr);
         // SAFETY: the texts end with a zero byte and are copied; the instance may be null.
         let metadata = unsafe {

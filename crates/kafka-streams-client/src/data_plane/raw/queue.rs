@@ -68,9 +68,7 @@ impl Queue {
             scratch.0.resize(max, ptr::null_mut());
         }
         // SAFETY: the array has at least `max` entries; librdkafka writes at most that many.
-        let taken = unsafe {
-            rd::rd_kafka_consume_batch_queue(self.as_ptr(), 0, scratch.0.as_mut_ptr(), max)
-        };
+        let taken = unsafe { rd::rd_kafka_consume_batch_queue(self.as_ptr(), 0, scratch.0.as_mut_ptr(), max) };
         // An error is told as -1: nothing was taken.
         let taken = usize::try_from(taken).unwrap_or(0).min(max);
         // SAFETY: the first `taken` entries were written by the call above, and every message is ours now.
