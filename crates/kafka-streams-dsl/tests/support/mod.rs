@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use kafka_streams_core::handler::Handlers;
 use kafka_streams_core::{
-    Extracted, Headers, NodeId, Punctuation, PunctuationType, RawRecord, Step, TaskContext, TaskId, TimestampExtractor,
+    Extracted, Headers, NodeId, PartitionChoice, Punctuation, PunctuationType, RawRecord, Step, TaskContext, TaskId,
+    TimestampExtractor,
 };
 use kafka_streams_state::{InMemoryBackend, StoreParts, ThreadCache};
 use kafka_streams_topology::{TaskGraph, Topology};
@@ -34,6 +35,7 @@ pub struct Driver {
     queue: VecDeque<(String, Written)>,
     offsets: BTreeMap<String, i64>,
     pub topics: BTreeMap<String, Vec<Written>>,
+    pub partitions: BTreeMap<String, Vec<PartitionChoice>>,
 }
 
 pub const APPLICATION: &str = "app";
@@ -66,6 +68,7 @@ impl Driver {
             queue: VecDeque::new(),
             offsets: BTreeMap::new(),
             topics: BTreeMap::new(),
+            partitions: BTreeMap::new(),
         }
     }
 
@@ -184,6 +187,7 @@ impl Driver {
                     timestamp: record.timestamp.unwrap_or(-1),
                     headers: record.headers.clone(),
                 };
+                self.partitions.entry(topic.clone()).or_default().push(record.partition);
                 part.cx.output.take();
                 sent.push((topic, written));
             }
