@@ -18,6 +18,25 @@
 //! | `graph`, `optimize`, `lower` | the logical graph, its rewriting, and the topology that it becomes |
 //! | `node`, `view` | what stateful nodes do with a record, and how tables are read by others |
 //!
+//! A type without a serde does not compile where bytes are needed, and only there:
+//!
+//! ```compile_fail,E0277
+//! #[derive(Clone)]
+//! struct Order;
+//!
+//! let builder = kafka_streams_dsl::StreamsBuilder::new();
+//! builder.stream::<String, Order>("orders");
+//! ```
+//!
+//! ```
+//! #[derive(Clone)]
+//! struct Order(i64);
+//!
+//! let builder = kafka_streams_dsl::StreamsBuilder::new();
+//! let orders = builder.stream::<String, i64>("orders").map_values(Order);
+//! orders.filter(|_, order| order.0 > 0).map_values(|order| order.0).to("amounts");
+//! ```
+//!
 //! What is absent: no operator is known to the crates below; they see nodes and stores. This crate does not run anything.
 
 mod builder;

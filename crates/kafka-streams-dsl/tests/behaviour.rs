@@ -1,5 +1,7 @@
 //! What a record does in topologies of the DSL, where no other implementation is needed to say what is right.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that panics has failed")]
+
 mod support;
 
 use std::rc::Rc;
@@ -385,7 +387,6 @@ fn a_serde_that_was_given_goes_along_as_long_as_the_type_stays() {
             StringSerde.deserialize(topic, bytes)
         }
     }
-    use kafka_streams_core::Serde;
     let topology = build(|builder| {
         let stream = builder.stream_with("in", Consumed::with(StringSerde, Loud));
         stream.filter(|_, _| true).to("kept");

@@ -1,15 +1,17 @@
 //! Names and wiring are those of Kafka Streams 4.3 on the JVM: the texts in `golden/` were printed there by
 //! `Topology.describe()`, for the topologies that are written here with the same operators.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that panics has failed")]
+
 use std::time::Duration;
 
 use kafka_streams_core::serde::{I64Serde, StringSerde};
 use kafka_streams_dsl::{
-    Consumed, Grouped, KStream, KTable, Materialized, Naming, Optimization, Produced, Repartitioned, StreamsBuilder,
-    TimeWindows,
+    Consumed, Grouped, Joined, KStream, KTable, Materialized, Naming, Optimization, Produced, Repartitioned,
+    StreamsBuilder, TimeWindows,
 };
 
-/// Builds with the JVM's numbers and compares the text. `UPDATE` is not offered: the texts are the JVM's.
+/// Builds with the JVM's numbers and compares the text, which is the JVM's and not to be updated.
 fn check(name: &str, optimizations: &[Optimization], declare: impl FnOnce(&StreamsBuilder)) {
     let builder = StreamsBuilder::with_naming(Naming::Jvm);
     declare(&builder);
@@ -154,4 +156,22 @@ fn a_table_can_use_its_topic_as_changelog() {
     let topology = builder.build_optimized(&[Optimization::ReuseKtableSourceTopics]).unwrap();
     let changelog = topology.source_changelog(kafka_streams_topology::StoreIndex(0));
     assert_eq!(changelog.map(|topic| &**topic), Some("t"));
+}
+
+#[test]
+fn a_join_repartitions_under_the_name_of_its_stream_or_its_own() {
+    let unnamed = |builder: &StreamsBuilder| {
+        let table: KTable<String, String> = builder.table("t");
+        let keyed = strings(builder, "l").select_key(|_, v| v.clone());
+        keyed.left_join(&table, |l, r| l + &r.unwrap_or_default()).to("out");
+    };
+    check("stream-table-join-repartitioned", &[], unnamed);
+    check("stream-table-join-repartitioned-optimized", &Optimization::ALL, unnamed);
+    check("stream-table-join-named", &[], |builder| {
+        let table: KTable<String, String> =
+            builder.table_with("t", Consumed::named("tt"), Materialized::named("tstore"));
+        let stream: KStream<String, String> = builder.stream_with("l", Consumed::named("src"));
+        let keyed = stream.select_key_named("sel", |_, v| v.clone());
+        keyed.join_with(&table, |_, l, r| l + &r, Joined::named("jn")).to("out");
+    });
 }

@@ -4,6 +4,8 @@
 //!
 //! Keys are strings, values strings or longs, all of them nullable.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that panics has failed")]
+
 mod support;
 
 use std::any::Any;

@@ -85,6 +85,8 @@ impl<B: FetchedBatch> RecordQueue<B> {
 
     /// The partition's end was reached; what lies before `next_offset` and was not delivered has no records.
     pub(crate) fn end(&mut self, next_offset: i64) {
+        // What was passed over counts as read: its position is committed, so that the group's lag comes to nothing.
+        self.consumed |= next_offset > self.next_fetch;
         self.next_fetch = self.next_fetch.max(next_offset);
         self.at_end = true;
     }

@@ -96,6 +96,11 @@ pub enum RestoreEvent {
         /// Its stores.
         stores: Vec<RestoredStore>,
     },
+    /// A restore was given up: the task's stores are closed.
+    Cancelled {
+        /// The task.
+        task: TaskId,
+    },
     /// The task cannot be restored.
     Failed {
         /// The task.
@@ -138,8 +143,7 @@ pub trait Restore {
     /// Begins to restore a task.
     fn submit(&mut self, task: RestoreTask);
 
-    /// Ends the restore of a task that is given up; its stores are closed, and no event of it follows once
-    /// [`poll`](Restore::poll) has run empty.
+    /// Ends the restore of a task that is given up; [`RestoreEvent::Cancelled`] tells when its stores are closed.
     fn cancel(&mut self, task: TaskId);
 
     /// The next event.

@@ -12,12 +12,17 @@ use kafka_streams_topology::{RouteKind, TaskGraph};
 use crate::config::Guarantee;
 use crate::error::WorkerError;
 use crate::partition_group::{Choice, PartitionGroup};
-use crate::port::{Delivery, FetchedBatch, OffsetToCommit, Produce, ProduceRecord, Progress, SendError};
+use crate::port::{
+    BrokerError, BrokerErrorKind, Delivery, FetchedBatch, OffsetToCommit, Produce, ProduceRecord, Progress, SendError,
+};
 use crate::position::OffsetMetadata;
 use crate::worker::begin_transaction;
 
 /// Output records of a task that may wait before it stops taking input.
 const OUTPUT_RECORDS: usize = 2000;
+
+/// Records between two looks at the clock: a look costs as much as a small record's hop from node to node.
+const CLOCK_RECORDS: usize = 16;
 
 /// A task that processes.
 pub(crate) struct Task<B> {
@@ -32,8 +37,9 @@ pub(crate) struct Task<B> {
     route_partitions: Vec<i32>,
     /// Which queue's topic and partition `cx.record` holds.
     in_hand: Option<usize>,
-    /// Whether anything was sent since the last commit (rule C1).
+    /// Whether anything was sent, or may have been put into a cache, since the last commit (rule C1).
     pub(crate) wrote: bool,
+    closed: bool,
 }
 
 /// How far a store is.
@@ -44,11 +50,15 @@ pub(crate) struct StoreState {
 }
 
 /// Whether a task's output is all in the producer's hands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Drained {
     All,
     /// The producer is full, or a topic's partitions are not known yet.
     Blocked,
+    /// The producer takes nothing any more, from any task (rule C4): its transaction failed, or it is fenced.
+    Broken(BrokerError),
+    /// The partitions of a topic cannot be had for now.
+    Failing(Arc<str>, BrokerError),
 }
 
 impl<B: FetchedBatch> Task<B> {
@@ -61,7 +71,7 @@ impl<B: FetchedBatch> Task<B> {
         stores: Vec<StoreState>,
     ) -> Self {
         let route_partitions = vec![0; graph.routes.len()];
-        Task { id, incarnation, graph, cx, group, stores, route_partitions, in_hand: None, wrote: false }
+        Task { id, incarnation, graph, cx, group, stores, route_partitions, in_hand: None, wrote: false, closed: false }
     }
 
     /// Starts the nodes; the stores are restored.
@@ -74,16 +84,27 @@ impl<B: FetchedBatch> Task<B> {
         Ok(())
     }
 
-    /// Processes up to `max` records; returns how many, and when an idle task wants to be looked at again.
+    /// Processes up to `max` records, and for no longer than `patience_ms`, so that slow records hold up neither the other
+    /// tasks nor a commit; returns how many, and when an idle task wants to be looked at again.
     pub(crate) fn process(
         &mut self,
-        now: Timestamp,
+        clock: &dyn Fn() -> Timestamp,
         max: usize,
+        patience_ms: i64,
         max_task_idle_ms: i64,
     ) -> Result<(usize, Option<Timestamp>), WorkerError> {
+        let start = clock();
+        let mut now = start;
         self.cx.wall_clock = now;
         let mut processed = 0;
         while processed < max && self.cx.output.len() < OUTPUT_RECORDS && !self.cx.commit_requested {
+            if processed % CLOCK_RECORDS == CLOCK_RECORDS - 1 {
+                now = clock();
+                self.cx.wall_clock = now;
+                if now - start >= patience_ms {
+                    break;
+                }
+            }
             match self.group.choose(now, max_task_idle_ms) {
                 Choice::Queue(index) => self.process_head(index)?,
                 Choice::Wait(until) => return Ok((processed, until)),
@@ -136,6 +157,7 @@ impl<B: FetchedBatch> Task<B> {
         while let Some((id, punctuation)) = self.cx.timers.due(kind, time) {
             let Some((_, node)) = self.graph.lifecycles.iter().find(|(node, _)| *node == id) else { continue };
             self.in_hand = None;
+            self.wrote = true;
             self.cx.record = RecordContext::none(time);
             self.cx.counters.punctuated += 1;
             node.punctuate(&mut self.cx, punctuation).map_err(|failure| failed(&self.cx, failure))?;
@@ -166,7 +188,10 @@ impl<B: FetchedBatch> Task<B> {
                 match produce.partitions(&route.topic) {
                     Progress::Done(Ok(count)) => *partitions = count,
                     Progress::Pending => return Ok(Drained::Blocked),
-                    Progress::Done(Err(error)) => return Err(self.cannot_write(&route.topic.clone(), error)),
+                    Progress::Done(Err(error)) if error.kind == BrokerErrorKind::Authorization => {
+                        return Err(self.cannot_write(&route.topic.clone(), error));
+                    }
+                    Progress::Done(Err(error)) => return Ok(Drained::Failing(route.topic.clone(), error)),
                 }
             }
             let out = ProduceRecord {
@@ -181,6 +206,7 @@ impl<B: FetchedBatch> Task<B> {
             match produce.send(out, tag) {
                 Ok(()) => self.wrote = true,
                 Err(SendError::QueueFull) => return Ok(Drained::Blocked),
+                Err(SendError::Refused(error)) if concerns_all(&error) => return Ok(Drained::Broken(error)),
                 Err(SendError::Refused(error)) => {
                     let topic = route.topic.clone();
                     self.on_refused(&topic, is_changelog, error)?;
@@ -201,9 +227,10 @@ impl<B: FetchedBatch> Task<B> {
         if self.cx.output.is_empty() {
             return Ok(Drained::All);
         }
-        if guarantee == Guarantee::ExactlyOnce {
-            begin_transaction(produce, in_transaction)
-                .map_err(|error| WorkerError::Broker { what: "beginning a transaction".to_owned(), error })?;
+        if guarantee == Guarantee::ExactlyOnce
+            && let Err(error) = begin_transaction(produce, in_transaction)
+        {
+            return Ok(Drained::Broken(error));
         }
         self.drain(produce)
     }
@@ -231,7 +258,7 @@ impl<B: FetchedBatch> Task<B> {
         &mut self,
         topic: &Arc<str>,
         is_changelog: bool,
-        error: crate::port::BrokerError,
+        error: BrokerError,
     ) -> Result<(), WorkerError> {
         let context = self.cx.error_context(None);
         // A store without its changelog record would be a store that cannot be restored.
@@ -248,7 +275,7 @@ impl<B: FetchedBatch> Task<B> {
         }
     }
 
-    fn cannot_write(&self, topic: &Arc<str>, error: crate::port::BrokerError) -> WorkerError {
+    fn cannot_write(&self, topic: &Arc<str>, error: BrokerError) -> WorkerError {
         WorkerError::Production { task: self.id, topic: topic.clone(), error }
     }
 
@@ -283,6 +310,11 @@ impl<B: FetchedBatch> Task<B> {
     /// Writes the uncommitted rows of all stores, each with its changelog's highest acknowledged offset (rules S3–S5).
     pub(crate) fn commit_stores(&mut self, now: Timestamp) -> Result<(), (Arc<str>, StoreError)> {
         for (store, state) in self.graph.stores.iter().zip(&mut self.stores) {
+            if store.source_changelog && let Some(topic) = &store.changelog {
+                // S4: a source topic is as far in the store as it is processed, and its position is committed with this.
+                let queue = self.group.queues.iter().find(|queue| queue.topic() == topic);
+                state.acked = queue.map_or(state.acked, |queue| state.acked.max(queue.position() - 1));
+            }
             let uncommitted = store.store.uncommitted();
             if uncommitted.rows == 0 && state.acked <= state.position.offset {
                 continue;
@@ -317,6 +349,9 @@ impl<B: FetchedBatch> Task<B> {
 
     /// Ends the task's nodes. What is not committed is dropped (rule S9).
     pub(crate) fn close(&mut self) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
         for (_, node) in &self.graph.lifecycles {
             node.close();
         }
@@ -325,6 +360,11 @@ impl<B: FetchedBatch> Task<B> {
         }
         self.cx.output.clear();
     }
+}
+
+/// Whether an error of one record means that the producer takes no more records of any task.
+fn concerns_all(error: &BrokerError) -> bool {
+    matches!(error.kind, BrokerErrorKind::AbortRequired | BrokerErrorKind::Fenced | BrokerErrorKind::Rejoin)
 }
 
 #[inline]

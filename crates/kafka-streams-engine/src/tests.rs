@@ -92,6 +92,7 @@ impl Bench {
             cache: ThreadCache::new(0),
             task_offsets: TaskOffsets::new(),
             worker: 1,
+            clock: Box::new(|| NOW),
         };
         let producers = cluster.clone();
         let ports = PortSet {

@@ -12,7 +12,7 @@ mod rebalance;
 mod recover;
 mod start;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use kafka_streams_core::{TaskId, TopicPartition};
@@ -35,8 +35,14 @@ use start::Starting;
 
 /// Records that a task processes before the next one has its turn.
 const TURN_RECORDS: usize = 1000;
+/// How long the tasks of a turn may process, together, before the rest of the loop has its turn.
+const TURN_MS: i64 = 50;
 /// How often the group is told that this worker is alive; far below any `max.poll.interval.ms`.
 const ALIVE_INTERVAL_MS: i64 = 100;
+/// The longest sleep while a task is starting: what it waits for is asked again after this.
+const START_SLEEP_MS: i64 = 20;
+/// An error that should pass and has not come again for so long has passed.
+const PASSED_MS: i64 = 30_000;
 /// The longest sleep: a turn costs microseconds, and a lost wake-up would cost no more than this.
 const MAX_SLEEP_MS: i64 = 100;
 
@@ -97,6 +103,8 @@ pub struct WorkerSetup {
     pub task_offsets: TaskOffsets,
     /// Tells the workers of the process apart.
     pub worker: u32,
+    /// The wall clock in milliseconds, for looking at it within a turn.
+    pub clock: Box<dyn Fn() -> i64>,
 }
 
 /// What the runtime may want to pass on to its listeners.
@@ -164,6 +172,7 @@ pub struct Worker<P: Ports> {
     cache: ThreadCache,
     task_offsets: TaskOffsets,
     worker: u32,
+    clock: Box<dyn Fn() -> i64>,
     fetch: P::Fetch,
     group: P::Group,
     admin: P::Admin,
@@ -175,6 +184,10 @@ pub struct Worker<P: Ports> {
     in_transaction: bool,
     tasks: BTreeMap<TaskId, Task<BatchOf<P>>>,
     starting: BTreeMap<TaskId, Starting>,
+    /// Tasks whose restore was cancelled and still has their stores.
+    cancelling: BTreeSet<TaskId>,
+    /// The task that begins the next turn.
+    next_task: Option<TaskId>,
     revoking: Vec<Revoke>,
     commit: Commit,
     recovery: Option<Recovery>,
@@ -186,13 +199,22 @@ pub struct Worker<P: Ports> {
     last_commit_ms: i64,
     last_alive_ms: i64,
     purge: Purge,
-    /// Since when errors have come up that should pass, by what they concern.
-    failing: BTreeMap<String, i64>,
+    /// Errors that should pass, by what they concern.
+    failing: BTreeMap<String, Failing>,
     known_partitions: BTreeMap<Arc<str>, i32>,
     notices: VecDeque<Notice>,
     was_running: bool,
     /// The leader was asked to shut down the application and has not answered.
     shutdown_pending: bool,
+    /// The membership machine has stopped: it will not say goodbye.
+    seat_gone: bool,
+}
+
+/// Since when, and when last, an error has come up.
+#[derive(Clone, Copy, Debug)]
+struct Failing {
+    since: i64,
+    last: i64,
 }
 
 #[derive(Debug, Default)]
@@ -223,6 +245,7 @@ impl<P: Ports> Worker<P> {
             cache: setup.cache,
             task_offsets: setup.task_offsets,
             worker: setup.worker,
+            clock: setup.clock,
             fetch,
             group,
             admin,
@@ -232,6 +255,8 @@ impl<P: Ports> Worker<P> {
             in_transaction: false,
             tasks: BTreeMap::new(),
             starting: BTreeMap::new(),
+            cancelling: BTreeSet::new(),
+            next_task: None,
             revoking: Vec::new(),
             commit: Commit::default(),
             recovery: None,
@@ -247,6 +272,7 @@ impl<P: Ports> Worker<P> {
             notices: VecDeque::new(),
             was_running: false,
             shutdown_pending: false,
+            seat_gone: false,
         })
     }
 
@@ -261,7 +287,7 @@ impl<P: Ports> Worker<P> {
         self.tell_alive(now);
         let mut worked = self.follow_group(now)?;
         worked |= self.take_answers(now)?;
-        worked |= self.take_restored(now)?;
+        worked |= self.take_restored()?;
         worked |= self.serve_producer()?;
         if let Some(trouble) = self.trouble.take() {
             self.begin_recovery(trouble, now)?;
@@ -269,9 +295,11 @@ impl<P: Ports> Worker<P> {
         let mut wake_at = None;
         if self.recovery.is_some() {
             worked |= self.recover(now)?;
-        } else {
-            worked |= self.start_tasks(now)?;
-            if self.commit.is_idle() && self.producer_ready {
+        } else if matches!(self.mode, Mode::Running | Mode::Closing { .. }) {
+            if self.mode == Mode::Running {
+                worked |= self.start_tasks(now)?;
+            }
+            if self.mode == Mode::Running && self.commit.is_idle() && self.producer_ready {
                 worked |= self.fill_queues(now)?;
                 let (processed, deadline) = self.process(now)?;
                 worked |= processed;
@@ -279,6 +307,8 @@ impl<P: Ports> Worker<P> {
             }
             worked |= self.commit(now)?;
             self.purge(now);
+        } else {
+            self.finish_revocations();
         }
         self.close_if_done();
         self.note_running();
@@ -402,7 +432,9 @@ impl<P: Ports> Worker<P> {
         let mut worked = false;
         for task in self.tasks.values_mut() {
             for queue in &mut task.group.queues {
-                while queue.buffered() < limit {
+                // What the queue holds was fetched; more is asked for only when it is half empty, so that librdkafka is
+                // asked for few large batches.
+                while queue.buffered() * 2 <= limit {
                     match self.fetch.poll(queue.slot, limit) {
                         Some(FetchEvent::Batch(batch)) => queue.push(batch, now),
                         Some(FetchEvent::End { next_offset }) => queue.end(next_offset),
@@ -413,9 +445,9 @@ impl<P: Ports> Worker<P> {
                         }
                         Some(FetchEvent::Failed(error)) => {
                             let what = format!("reading {}", queue.partition);
-                            let since = *self.failing.entry(what).or_insert(now);
+                            let lasted = fails(&mut self.failing, what, now);
                             let passes = matches!(error.kind, BrokerErrorKind::Retriable | BrokerErrorKind::UnknownTopic);
-                            if !passes || now - since > self.config.task_timeout_ms {
+                            if !passes || lasted > self.config.task_timeout_ms {
                                 let (task, partition) = (task.id, queue.partition.clone());
                                 return Err(WorkerError::Fetch { task, partition, error });
                             }
@@ -436,17 +468,45 @@ impl<P: Ports> Worker<P> {
     /// Gives every task its turn, and its output to the producer.
     fn process(&mut self, now: i64) -> Result<(bool, Option<i64>), WorkerError> {
         let (mut worked, mut wake_at) = (false, None);
-        for task in self.tasks.values_mut() {
-            if task.drain_if_any(&mut self.produce, &mut self.in_transaction, self.config.guarantee)? == Drained::Blocked {
+        let mut ids: Vec<TaskId> = self.tasks.keys().copied().collect();
+        let first = self.next_task.take().and_then(|next| ids.iter().position(|id| *id >= next)).unwrap_or(0);
+        ids.rotate_left(first);
+        let deadline = now + TURN_MS;
+        for id in ids {
+            let left = deadline - (self.clock)();
+            if left <= 0 {
+                self.next_task = Some(id);
+                return Ok((true, wake_at));
+            }
+            if !self.drain(id, now)? {
                 continue;
             }
-            let (processed, idle_until) = task.process(now, TURN_RECORDS, self.config.max_task_idle_ms)?;
-            task.punctuate_wall_clock(now)?;
+            let Some(task) = self.tasks.get_mut(&id) else { continue };
+            let (processed, idle_until) = task.process(&*self.clock, TURN_RECORDS, left, self.config.max_task_idle_ms)?;
+            task.punctuate_wall_clock((self.clock)())?;
             worked |= processed > 0;
             wake_at = earliest(wake_at, earliest(idle_until, task.cx.timers.next_wall_clock()));
-            task.drain_if_any(&mut self.produce, &mut self.in_transaction, self.config.guarantee)?;
+            self.drain(id, now)?;
         }
         Ok((worked, wake_at))
+    }
+
+    /// Hands a task's output to the producer; whether all of it was taken.
+    fn drain(&mut self, id: TaskId, now: i64) -> Result<bool, WorkerError> {
+        let Some(task) = self.tasks.get_mut(&id) else { return Ok(true) };
+        match task.drain_if_any(&mut self.produce, &mut self.in_transaction, self.config.guarantee)? {
+            Drained::All => Ok(true),
+            Drained::Blocked => Ok(false),
+            Drained::Broken(error) => {
+                let reason = error.to_string();
+                self.trouble = trouble_of(&error).or(Some(Trouble::StartAnew { reason }));
+                Ok(false)
+            }
+            Drained::Failing(topic, error) => {
+                self.bear(&format!("looking up output topic {topic}"), start::retriable_if_unknown(error), now)?;
+                Ok(false)
+            }
+        }
     }
 
     /// Deletes the records of repartition topics that are processed and committed.
@@ -463,11 +523,11 @@ impl<P: Ports> Worker<P> {
 
     /// Whether an error that should pass has lasted longer than `task.timeout.ms`; to be called with every such error.
     fn bear(&mut self, what: &str, error: BrokerError, now: i64) -> Result<(), WorkerError> {
-        let since = *self.failing.entry(what.to_owned()).or_insert(now);
-        if error.kind != BrokerErrorKind::Retriable || now - since > self.config.task_timeout_ms {
+        let lasted = fails(&mut self.failing, what.to_owned(), now);
+        if error.kind != BrokerErrorKind::Retriable || lasted > self.config.task_timeout_ms {
             return Err(WorkerError::Broker { what: what.to_owned(), error });
         }
-        if since == now {
+        if lasted == 0 {
             tracing::warn!(what, %error, "will be tried again");
         }
         Ok(())
@@ -487,9 +547,37 @@ impl<P: Ports> Worker<P> {
             false => now + 1,
         };
         let busy = self.recovery.is_some() || !self.commit.is_idle() || !self.producer_ready;
-        let latest = now + if busy { 1 } else { MAX_SLEEP_MS };
+        let latest = now
+            + match () {
+                () if busy => 1,
+                () if self.starting.is_empty() => MAX_SLEEP_MS,
+                () => START_SLEEP_MS,
+            };
         let wanted = earliest(wake_at, Some(commit_at).filter(|at| *at > now)).unwrap_or(latest);
         wanted.clamp(now + 1, latest.max(now + 1))
+    }
+}
+
+/// Notes that an error has come up; for how long it has by now, in milliseconds.
+fn fails(failing: &mut BTreeMap<String, Failing>, what: String, now: i64) -> i64 {
+    let entry = failing.entry(what).or_insert(Failing { since: now, last: now });
+    if now - entry.last > PASSED_MS {
+        entry.since = now;
+    }
+    entry.last = now;
+    now - entry.since
+}
+
+impl<P: Ports> Drop for Worker<P> {
+    /// A worker that could not close in good order still gives its tasks back to the other threads of its process.
+    fn drop(&mut self) {
+        let tasks = std::mem::take(&mut self.tasks);
+        let mut owned: Vec<TaskId> = tasks.keys().chain(self.starting.keys()).chain(&self.cancelling).copied().collect();
+        drop(tasks);
+        for task in owned.drain(..) {
+            self.restore.cancel(task);
+            self.task_offsets.release(task, self.worker, None);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! How fast counts are updated: a typed store over RocksDB, a changelog record for each update, a commit every 100 ms.
 //!
-//! `cargo run --release -p kafka-streams-rocksdb --example update_rate [updates] [keys] [commit interval in ms]`
+//! `cargo run --release -p kafka-streams-rocksdb --example update_rate [updates] [keys] [commit interval in ms] [which]`
 //!
 //! Prints updates a second of wall-clock time, and of the processor time of the process, which other work on the machine
 //! disturbs less.
@@ -27,11 +27,20 @@ fn main() {
     let dir = tempfile::tempdir().unwrap();
     let budget = MemoryBudget::new(MemoryBudget::DEFAULT_TOTAL, 1);
     let rocksdb = RocksDbBackends::new(dir.path(), RocksDbOptions::with_memory(budget.database()));
-    count("count, RocksDB", &rocksdb, &budget, 0, updates, keys, interval);
-    count("count, memory", &InMemoryBackends, &budget, 0, updates, keys, interval);
-    rocksdb.destroy(TASK, "store").unwrap();
-    count("count, RocksDB, cache of 10 MiB", &rocksdb, &budget, 10 << 20, updates, keys, interval);
-    join("join buffer, RocksDB", &rocksdb, &budget, updates / 20, keys / 10, interval);
+    let only = std::env::args().nth(4).unwrap_or_default();
+    if "rocksdb".starts_with(&only) {
+        count("count, RocksDB", &rocksdb, &budget, 0, updates, keys, interval);
+    }
+    if "memory".starts_with(&only) {
+        count("count, memory", &InMemoryBackends, &budget, 0, updates, keys, interval);
+    }
+    if "cache".starts_with(&only) {
+        rocksdb.destroy(TASK, "store").unwrap();
+        count("count, RocksDB, cache of 10 MiB", &rocksdb, &budget, 10 << 20, updates, keys, interval);
+    }
+    if "join".starts_with(&only) {
+        join("join buffer, RocksDB", &rocksdb, &budget, updates / 20, keys / 10, interval);
+    }
 }
 
 fn count(

@@ -1,6 +1,6 @@
 //! The thread that restores beside a stream thread: a [`Restorer`] in a loop, and the worker's end of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -33,6 +33,7 @@ pub(crate) struct RestoreThread {
     events: Receiver<(u64, RestoreEvent)>,
     tickets: BTreeMap<TaskId, u64>,
     next_ticket: u64,
+    local: VecDeque<RestoreEvent>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -60,7 +61,14 @@ impl RestoreThread {
         let (outbox, events) = mpsc::channel();
         let body = move || run(restorer, &inbox, &outbox, &on_event);
         let thread = thread::Builder::new().name(name).spawn(body).map_err(StreamsError::Thread)?;
-        Ok(RestoreThread { commands, events, tickets: BTreeMap::new(), next_ticket: 0, thread: Some(thread) })
+        Ok(RestoreThread {
+            commands,
+            events,
+            tickets: BTreeMap::new(),
+            next_ticket: 0,
+            local: VecDeque::new(),
+            thread: Some(thread),
+        })
     }
 }
 
@@ -72,16 +80,27 @@ impl Restore for RestoreThread {
     }
 
     fn cancel(&mut self, task: TaskId) {
-        self.tickets.remove(&task);
-        let _ = self.commands.send(Command::Cancel(task));
+        if self.tickets.contains_key(&task) {
+            let _ = self.commands.send(Command::Cancel(task));
+        } else {
+            // Not begun, or at its end: the thread has nothing of this task.
+            self.local.push_back(RestoreEvent::Cancelled { task });
+        }
     }
 
     fn poll(&mut self) -> Option<RestoreEvent> {
+        if let Some(event) = self.local.pop_front() {
+            return Some(event);
+        }
         loop {
             let (ticket, event) = self.events.try_recv().ok()?;
             let task = task_of(&event);
             if self.tickets.get(&task) == Some(&ticket) {
-                if matches!(event, RestoreEvent::Completed { .. } | RestoreEvent::Failed { .. }) {
+                let last = matches!(
+                    event,
+                    RestoreEvent::Completed { .. } | RestoreEvent::Failed { .. } | RestoreEvent::Cancelled { .. }
+                );
+                if last {
                     self.tickets.remove(&task);
                 }
                 return Some(event);
@@ -119,10 +138,7 @@ fn run<F: Fetch, A: Admin>(
                     tickets.insert(task.task, ticket);
                     restorer.submit(task);
                 }
-                Command::Cancel(task) => {
-                    tickets.remove(&task);
-                    restorer.cancel(task);
-                }
+                Command::Cancel(task) => restorer.cancel(task),
                 Command::Wake => {}
                 Command::Stop => return,
             }
@@ -156,6 +172,7 @@ fn task_of(event: &RestoreEvent) -> TaskId {
         | RestoreEvent::Batch { task, .. }
         | RestoreEvent::Ended { task, .. }
         | RestoreEvent::Completed { task, .. }
+        | RestoreEvent::Cancelled { task }
         | RestoreEvent::Failed { task, .. } => *task,
     }
 }

@@ -209,7 +209,7 @@ impl<C: Clients> StreamThread<C> {
                 listener.on_batch_restored(&changelog, &store, offset, records);
             }
             RestoreEvent::Ended { store, changelog, records, .. } => listener.on_restore_end(&changelog, &store, records),
-            RestoreEvent::Completed { .. } | RestoreEvent::Failed { .. } => {}
+            RestoreEvent::Completed { .. } | RestoreEvent::Cancelled { .. } | RestoreEvent::Failed { .. } => {}
         }
     }
 
@@ -269,6 +269,7 @@ impl<C: Clients> StreamThread<C> {
             cache: application.thread_cache(),
             task_offsets: application.task_offsets.clone(),
             worker: u32::try_from(thread).unwrap_or(u32::MAX),
+            clock: Box::new(now_ms),
         };
         let ports = PortSet { fetch, group, admin, restore, make_producer: Box::new(producer) };
         Worker::new(setup, ports, now_ms()).map_err(|error| match error {
@@ -305,6 +306,10 @@ impl<C: Clients> StreamThread<C> {
         config.session_timeout_ms = ms(group.session_timeout);
         config.heartbeat_interval_ms = ms(group.heartbeat_interval);
         config.max_poll_interval_ms = ms(group.max_poll_interval);
+        let connection = settings.membership(&application.ids, self.thread);
+        config.request_timeout_ms = ms(connection.request_timeout);
+        config.retry_backoff_ms = ms(connection.retry_backoff);
+        config.retry_backoff_max_ms = ms(connection.retry_backoff_max);
         config.jitter_seed = config.jitter_seed.wrapping_add(self.thread as u64);
         config
     }

@@ -110,6 +110,7 @@ impl<F: Fetch, A: Admin> Restorer<F, A> {
         if let Some(job) = self.tasks.remove(&task) {
             self.release(job);
         }
+        self.events.push_back(RestoreEvent::Cancelled { task });
     }
 
     /// The next event.
@@ -132,7 +133,6 @@ impl<F: Fetch, A: Admin> Restorer<F, A> {
                 Ok(StepResult::IdleUntil(at)) => deadline = earliest(deadline, at),
                 Err(error) => {
                     worked = true;
-                    self.cancel(id);
                     self.events.push_back(RestoreEvent::Failed { task: id, error });
                 }
             }
@@ -306,6 +306,7 @@ impl<F: Fetch, A: Admin> Restorer<F, A> {
             leader_epoch: -1,
             stalled_since: None,
         };
+        reading.codec.resume(&*backend).map_err(|error| of_store(store, error))?;
         if next < end {
             match self.fetch.assign(&changelog, next) {
                 Ok(slot) => reading.slot = slot,
@@ -438,7 +439,7 @@ impl Reading {
             committed_at: now,
             extensions: Vec::new(),
         };
-        self.rows.write(backend, &position)?;
+        self.rows.write(backend, &position, &self.codec.take_deleted_ranges())?;
         let records = std::mem::take(&mut self.batch_records);
         let (store, changelog) = (store.clone(), changelog.clone());
         Ok(RestoreEvent::Batch { task, store, changelog, offset: position.offset, records })

@@ -36,7 +36,13 @@ impl Rows {
     }
 
     /// Writes the last value of each key, and the position; the rows are gone from here afterwards.
-    pub(super) fn write(&mut self, backend: &dyn StoreBackend, position: &StorePosition) -> Result<(), StoreError> {
+    /// Ranges that have expired meanwhile are deleted in the same batch (rule S2).
+    pub(super) fn write(
+        &mut self,
+        backend: &dyn StoreBackend,
+        position: &StorePosition,
+        deleted_ranges: &[(Vec<u8>, Vec<u8>)],
+    ) -> Result<(), StoreError> {
         let bytes = &self.bytes;
         let key = |entry: &Entry| &bytes[entry.start..entry.key_end];
         // Among equal keys the latest comes first and is the one that stays.
@@ -46,7 +52,7 @@ impl Rows {
             let value = (entry.value_end != usize::MAX).then(|| &bytes[entry.key_end..entry.value_end]);
             (key(entry), value)
         });
-        backend.commit(CommitBatch { deleted_ranges: &[], rows: &mut rows, position, source: BatchSource::Restore })?;
+        backend.commit(CommitBatch { deleted_ranges, rows: &mut rows, position, source: BatchSource::Restore })?;
         self.entries.clear();
         self.bytes.clear();
         Ok(())

@@ -13,7 +13,6 @@ use crate::error::WorkerError;
 use crate::port::{
     Admin, BrokerError, BrokerErrorKind, Call, CallId, Group, OffsetToCommit, Produce, Progress, Reply,
 };
-use crate::task::Drained;
 use crate::worker::recover::Trouble;
 use crate::worker::{Mode, Ports, Worker};
 
@@ -63,6 +62,9 @@ impl<P: Ports> Worker<P> {
                 return Ok(false);
             }
             if !self.tasks.values().any(|task| task.needs_commit()) {
+                for task in self.tasks.values_mut() {
+                    task.cx.commit_requested = false;
+                }
                 self.last_commit_ms = now;
                 self.finish_revocations();
                 return Ok(false);
@@ -112,11 +114,10 @@ impl<P: Ports> Worker<P> {
             }
             Stage::Flush { passes, flushed: true } => {
                 let mut sent = false;
-                for task in self.tasks.values_mut() {
-                    sent |= !task.cx.output.is_empty();
-                    let drained =
-                        task.drain_if_any(&mut self.produce, &mut self.in_transaction, self.config.guarantee)?;
-                    if drained == Drained::Blocked {
+                let ids: Vec<_> = self.tasks.keys().copied().collect();
+                for id in ids {
+                    sent |= self.tasks.get(&id).is_some_and(|task| !task.cx.output.is_empty());
+                    if !self.drain(id, now)? {
                         return Ok(None);
                     }
                 }
@@ -133,9 +134,9 @@ impl<P: Ports> Worker<P> {
                 self.commit.offsets = self.tasks.values().flat_map(|task| task.offsets_to_commit()).collect();
                 match self.config.guarantee {
                     Guarantee::ExactlyOnce => {
-                        begin_transaction(&mut self.produce, &mut self.in_transaction)
-                            .map_err(|error| WorkerError::Broker { what: "beginning a transaction".to_owned(), error })?;
-                        Ok(Some(Stage::SendOffsets))
+                        let begun = begin_transaction(&mut self.produce, &mut self.in_transaction);
+                        let progress = Progress::Done(begun);
+                        self.transaction_step("beginning a transaction", progress, Stage::SendOffsets, now)
                     }
                     Guarantee::AtLeastOnce => {
                         // S5: after the changelog's acknowledgement, before the offsets.

@@ -6,13 +6,16 @@ use kafka_streams_group::{Event, WorkerEvent};
 use crate::error::WorkerError;
 use crate::port::{Fetch, Group};
 use crate::restore::Restore;
-use crate::worker::recover::Trouble;
+use crate::worker::recover::{Recovery, Trouble};
 use crate::worker::{Mode, Notice, Ports, Worker};
 
 impl<P: Ports> Worker<P> {
     pub(super) fn follow_group(&mut self, now: i64) -> Result<bool, WorkerError> {
         let mut worked = false;
-        while let Some(event) = self.group.poll() {
+        // While lost tasks are being dropped, what comes after the loss must wait: it speaks of the same tasks.
+        while self.recovery.as_ref().is_none_or(Recovery::keeps_tasks)
+            && let Some(event) = self.group.poll()
+        {
             worked = true;
             match event {
                 WorkerEvent::Rebalancing => tracing::debug!(worker = self.worker, "a rebalance begins"),
@@ -20,6 +23,11 @@ impl<P: Ports> Worker<P> {
                     self.generation = assigned.generation;
                     let tasks = assigned.active.iter().map(|(id, _)| *id).collect();
                     self.notices.push_back(Notice::Assigned { generation: assigned.generation, tasks });
+                    // A task that was to be given up and is given back goes on undisturbed.
+                    let active: Vec<TaskId> = assigned.active.iter().map(|(id, _)| *id).collect();
+                    for revoke in &mut self.revoking {
+                        revoke.tasks.retain(|(id, _)| !active.contains(id));
+                    }
                     for (id, partitions) in assigned.active {
                         if self.mode == Mode::Running && !self.tasks.contains_key(&id) && !self.starting.contains_key(&id) {
                             self.begin_start(id, partitions, now);
@@ -41,8 +49,7 @@ impl<P: Ports> Worker<P> {
                     return Err(WorkerError::ShutdownRequested);
                 }
                 WorkerEvent::Fatal(error) => {
-                    // The machine has stopped: it will not say goodbye.
-                    self.mode = if self.tasks.is_empty() { Mode::Closed } else { self.mode };
+                    self.seat_gone = true;
                     return Err(WorkerError::Membership(error.to_string()));
                 }
                 WorkerEvent::Left => self.mode = Mode::Closed,
@@ -92,9 +99,10 @@ impl<P: Ports> Worker<P> {
 
     pub(super) fn cancel_start(&mut self, id: TaskId) {
         if let Some(starting) = self.starting.remove(&id) {
-            self.restore.cancel(id);
             if starting.is_owned() {
-                self.task_offsets.release(id, self.worker, None);
+                // Its stores are closed when the restore says so; until then nobody else may open them.
+                self.restore.cancel(id);
+                self.cancelling.insert(id);
                 self.notices.push_back(Notice::Released { generation: self.generation, task: id });
             }
         }
@@ -124,6 +132,10 @@ impl<P: Ports> Worker<P> {
         let ids: Vec<TaskId> = self.starting.keys().copied().collect();
         for id in ids {
             self.cancel_start(id);
+        }
+        if self.seat_gone {
+            self.mode = Mode::Closed;
+            return;
         }
         self.mode = Mode::Leaving;
         self.group.tell(Event::Leave { notify_coordinator: notify });

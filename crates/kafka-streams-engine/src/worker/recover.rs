@@ -30,8 +30,17 @@ pub(super) struct Recovery {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Abort,
+    /// At-least-once: what is in flight ends up in the changelogs, and must be there before their ends are asked for (S4).
+    Settle,
     NewProducer,
     Rebuild,
+}
+
+impl Recovery {
+    /// Whether the tasks are started anew afterwards; otherwise they are lost.
+    pub(super) fn keeps_tasks(&self) -> bool {
+        self.keep_tasks
+    }
 }
 
 /// How long an abort may take; a transaction that is not aborted by then is aborted by the broker, or by the next
@@ -50,9 +59,10 @@ impl<P: Ports> Worker<P> {
         tracing::warn!(worker = self.worker, reason, "what is not committed is dropped");
         self.commit = Commit::default();
         let stage = match (self.config.guarantee, new_producer) {
-            (Guarantee::ExactlyOnce, true) => Stage::NewProducer,
+            (_, true) => Stage::NewProducer,
             (Guarantee::ExactlyOnce, false) if self.in_transaction => Stage::Abort,
-            _ => Stage::Rebuild,
+            (Guarantee::ExactlyOnce, false) => Stage::Rebuild,
+            (Guarantee::AtLeastOnce, false) => Stage::Settle,
         };
         let earlier = self.recovery.take();
         let keep_tasks = keep_tasks && earlier.is_none_or(|earlier| earlier.keep_tasks);
@@ -73,14 +83,25 @@ impl<P: Ports> Worker<P> {
                     self.in_transaction = false;
                     recovery.stage = Stage::Rebuild;
                 }
-                Progress::Done(Err(error)) if error.kind == BrokerErrorKind::Retriable => return Ok(false),
+                Progress::Done(Err(error))
+                    if error.kind == BrokerErrorKind::Retriable && now - recovery.since < ABORT_TIMEOUT_MS =>
+                {
+                    return Ok(false);
+                }
                 Progress::Pending | Progress::Done(Err(_)) => recovery.stage = Stage::NewProducer,
             },
+            Stage::Settle if self.produce.in_flight() == 0 => recovery.stage = Stage::Rebuild,
+            Stage::Settle if now - recovery.since < ABORT_TIMEOUT_MS => {
+                self.produce.flush();
+                return Ok(false);
+            }
+            Stage::Settle => recovery.stage = Stage::NewProducer,
             Stage::NewProducer if self.mode == Mode::Abandoning => recovery.stage = Stage::Rebuild,
             Stage::NewProducer => match (self.make_producer)() {
                 Ok(producer) => {
                     self.produce = producer;
-                    (self.producer_ready, self.in_transaction) = (false, false);
+                    self.producer_ready = self.config.guarantee == Guarantee::AtLeastOnce;
+                    self.in_transaction = false;
                     recovery.stage = Stage::Rebuild;
                 }
                 Err(error) => return self.bear("making a new producer", error, now).map(|()| false),

@@ -95,9 +95,12 @@ impl<P: Ports> Worker<P> {
             starting.owned = true;
             self.notices.push_back(Notice::Acquired { generation: self.generation, task: id });
         }
-        if matches!(starting.stores, Stores::Waiting) {
+        if matches!(starting.stores, Stores::Waiting)
+            && let Some(stores) = self.stores_of(id)
+            && let Some(starting) = self.starting.get_mut(&id)
+        {
             starting.stores = Stores::Restoring;
-            let stores = self.stores_of(id);
+            self.cancelling.remove(&id);
             self.restore.submit(RestoreTask { task: id, stores });
             worked = true;
         }
@@ -116,21 +119,32 @@ impl<P: Ports> Worker<P> {
         Ok(worked)
     }
 
-    fn stores_of(&self, id: TaskId) -> Vec<RestoreStore> {
-        let Some(part) = usize::try_from(id.subtopology).ok().and_then(|at| self.topology.subtopologies().get(at))
-        else {
-            return Vec::new();
+    /// The stores to restore; `None` while the committed positions that bound a restore are not known.
+    fn stores_of(&self, id: TaskId) -> Option<Vec<RestoreStore>> {
+        let part = usize::try_from(id.subtopology).ok().and_then(|at| self.topology.subtopologies().get(at))?;
+        let starting = self.starting.get(&id)?;
+        let position = |topic: &str| match &starting.offsets {
+            Offsets::Ready(positions) => {
+                let at = starting.partitions.iter().position(|partition| *partition.topic == *topic)?;
+                positions.get(at).map(|(offset, _)| *offset)
+            }
+            _ => None,
         };
         let store = |index: &kafka_streams_topology::StoreIndex| {
             let spec = self.topology.stores().get(index.0 as usize)?.clone();
             let source = self.topology.source_changelog(*index).cloned();
+            // S7: a source topic is restored up to the committed position; what follows is processed.
+            let limit = match &source {
+                Some(topic) => Some(position(topic)?),
+                None => None,
+            };
             let own = || kafka_streams_naming::changelog_topic(&self.config.application_id, &spec.name).into();
             let topic: Option<Arc<str>> = source.or_else(|| spec.logging.is_some().then(own));
             let changelog = topic.map(|topic| TopicPartition::new(topic, id.partition));
             let backends = self.backends.of(&spec);
-            Some(RestoreStore { spec, changelog, limit: None, backends })
+            Some(RestoreStore { spec, changelog, limit, backends })
         };
-        part.stores.iter().filter_map(store).collect()
+        part.stores.iter().map(store).collect()
     }
 
     /// An answer that concerns a starting task, or nobody any more.
@@ -210,7 +224,7 @@ impl<P: Ports> Worker<P> {
         }
     }
 
-    pub(super) fn take_restored(&mut self, _now: i64) -> Result<bool, WorkerError> {
+    pub(super) fn take_restored(&mut self) -> Result<bool, WorkerError> {
         let mut worked = false;
         while let Some(event) = self.restore.poll() {
             worked = true;
@@ -237,6 +251,11 @@ impl<P: Ports> Worker<P> {
                     });
                 }
                 RestoreEvent::Failed { .. } => {}
+                RestoreEvent::Cancelled { task } => {
+                    if self.cancelling.remove(&task) {
+                        self.task_offsets.release(task, self.worker, None);
+                    }
+                }
                 news => {
                     if matches!(news, RestoreEvent::Batch { .. }) {
                         self.config.probe.at(CommitPoint::InRestore);
@@ -323,7 +342,7 @@ impl<P: Ports> Worker<P> {
 }
 
 /// A topic that was just made is not known everywhere at once.
-fn retriable_if_unknown(error: BrokerError) -> BrokerError {
+pub(super) fn retriable_if_unknown(error: BrokerError) -> BrokerError {
     match error.kind {
         BrokerErrorKind::UnknownTopic => BrokerError { kind: BrokerErrorKind::Retriable, ..error },
         _ => error,

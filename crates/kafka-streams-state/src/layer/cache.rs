@@ -107,8 +107,6 @@ struct Entry {
     /// Bytes as the JVM counts them.
     size: usize,
     context: RecordContext,
-    used: Link,
-    written: Link,
 }
 
 /// An update on its way out of the cache.
@@ -143,8 +141,8 @@ impl StoreCache {
             free: Vec::new(),
             index: HashTable::new(),
             hasher: FixedState::default(),
-            by_use: Chain::new(|entry| &mut entry.used),
-            by_write: Chain::new(|entry| &mut entry.written),
+            by_use: Chain::default(),
+            by_write: Chain::default(),
             dirty_order: LazyOrder::default(),
             generation: 0,
         }
@@ -206,12 +204,12 @@ impl StoreCache {
         self.thread.subtract(before);
         self.thread.add(entry.size);
         if entry.dirty {
-            self.by_write.unlink(&mut self.entries, slot);
+            self.by_write.unlink(slot);
         } else {
             entry.dirty = true;
             self.dirty_order.push(&entry.key, slot);
         }
-        self.by_write.push(&mut self.entries, slot);
+        self.by_write.push(slot);
     }
 
     /// Keeps what was read below.
@@ -229,7 +227,7 @@ impl StoreCache {
     pub(crate) fn put_clean_if_room(&mut self, key: &[u8], value: &[u8]) -> bool {
         let size = key.len() + NODE_SIZE + value.len() + CONTEXT_SIZE;
         while !self.thread.has_room_for(size) {
-            match self.by_use.oldest {
+            match self.by_use.oldest() {
                 Some(eldest) if !self.entries.0[eldest as usize].dirty => self.remove(eldest),
                 _ => return false,
             }
@@ -240,13 +238,13 @@ impl StoreCache {
 
     /// Removes the entry that was not used for the longest time.
     pub(crate) fn evict(&mut self) -> Evicted {
-        let Some(eldest) = self.by_use.oldest else { return Evicted::Nothing };
+        let Some(eldest) = self.by_use.oldest() else { return Evicted::Nothing };
         if !self.entries.0[eldest as usize].dirty {
             self.remove(eldest);
             return Evicted::Clean;
         }
         let entry = self.entries.0[eldest as usize].take_dirty();
-        self.by_write.unlink(&mut self.entries, eldest);
+        self.by_write.unlink(eldest);
         // The order of keys still names the slot; the flush that follows at once clears it.
         self.remove_taken(eldest, &entry.key);
         Evicted::Dirty(entry)
@@ -254,11 +252,10 @@ impl StoreCache {
 
     /// Appends all updates to `out` in the order of their last write, and marks them clean.
     pub(crate) fn take_dirty(&mut self, out: &mut Vec<DirtyEntry>) {
-        let mut next = self.by_write.oldest;
+        let mut next = self.by_write.oldest();
         while let Some(slot) = next {
+            next = self.by_write.newer_than(slot);
             let entry = &mut self.entries.0[slot as usize];
-            next = entry.written.newer;
-            entry.written = Link::default();
             entry.dirty = false;
             let value = entry.present.then(|| entry.value.clone());
             out.push(DirtyEntry { key: entry.key.clone(), value, context: entry.context.clone() });
@@ -278,7 +275,7 @@ impl StoreCache {
     }
 
     pub(crate) fn has_dirty(&self) -> bool {
-        self.by_write.oldest.is_some()
+        self.by_write.oldest().is_some()
     }
 
     /// Makes [`dirty`](StoreCache::dirty) possible.
@@ -300,11 +297,10 @@ impl StoreCache {
 
     /// Forgets all entries, flushed or not.
     pub(crate) fn clear(&mut self) {
-        let mut next = self.by_use.oldest;
+        let mut next = self.by_use.oldest();
         while let Some(slot) = next {
-            let entry = &self.entries.0[slot as usize];
-            self.thread.subtract(entry.size);
-            next = entry.used.newer;
+            self.thread.subtract(self.entries.0[slot as usize].size);
+            next = self.by_use.newer_than(slot);
         }
         self.entries.0.clear();
         self.free.clear();
@@ -322,9 +318,9 @@ impl StoreCache {
 
     #[inline]
     fn touch(&mut self, slot: SlotId) {
-        if self.by_use.newest != Some(slot) {
-            self.by_use.unlink(&mut self.entries, slot);
-            self.by_use.push(&mut self.entries, slot);
+        if self.by_use.newest() != Some(slot) {
+            self.by_use.unlink(slot);
+            self.by_use.push(slot);
         }
     }
 
@@ -337,8 +333,6 @@ impl StoreCache {
             dirty: false,
             size: 0,
             context: RecordContext::none(-1),
-            used: Link::default(),
-            written: Link::default(),
         };
         entry.size = entry.count();
         self.thread.add(entry.size);
@@ -354,7 +348,7 @@ impl StoreCache {
         };
         let (entries, hasher) = (&self.entries, &self.hasher);
         self.index.insert_unique(hash, slot, |slot| hasher.hash_one(entries.key_of(*slot)));
-        self.by_use.push(&mut self.entries, slot);
+        self.by_use.push(slot);
         slot
     }
 
@@ -368,7 +362,7 @@ impl StoreCache {
         if let Ok(found) = self.index.find_entry(self.hasher.hash_one(key), |candidate| *candidate == slot) {
             found.remove();
         }
-        self.by_use.unlink(&mut self.entries, slot);
+        self.by_use.unlink(slot);
         let entry = &mut self.entries.0[slot as usize];
         self.thread.subtract(entry.size);
         entry.value = Value::new();
@@ -418,47 +412,70 @@ impl Entry {
     }
 }
 
-/// A doubly linked list through the entries.
+/// A doubly linked list of slots. The links lie close together, apart from the entries: relinking a slot touches its
+/// neighbours, which are anywhere.
 #[derive(Debug)]
 struct Chain {
-    oldest: Option<SlotId>,
-    newest: Option<SlotId>,
-    link: fn(&mut Entry) -> &mut Link,
+    links: Vec<Link>,
+    ends: Link,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Link {
-    older: Option<SlotId>,
-    newer: Option<SlotId>,
+    older: SlotId,
+    newer: SlotId,
+}
+
+/// Neither slot: the end of a chain.
+const END: SlotId = SlotId::MAX;
+
+impl Default for Chain {
+    fn default() -> Self {
+        Chain { links: Vec::new(), ends: Link { older: END, newer: END } }
+    }
 }
 
 impl Chain {
-    fn new(link: fn(&mut Entry) -> &mut Link) -> Self {
-        Chain { oldest: None, newest: None, link }
+    fn oldest(&self) -> Option<SlotId> {
+        (self.ends.older != END).then_some(self.ends.older)
+    }
+
+    fn newest(&self) -> Option<SlotId> {
+        (self.ends.newer != END).then_some(self.ends.newer)
+    }
+
+    fn newer_than(&self, slot: SlotId) -> Option<SlotId> {
+        let newer = self.links[slot as usize].newer;
+        (newer != END).then_some(newer)
     }
 
     fn clear(&mut self) {
-        (self.oldest, self.newest) = (None, None);
+        self.links.clear();
+        self.ends = Link { older: END, newer: END };
     }
 
-    /// Appends an entry as the newest.
-    fn push(&mut self, entries: &mut Entries, slot: SlotId) {
-        *(self.link)(&mut entries.0[slot as usize]) = Link { older: self.newest, newer: None };
-        match self.newest.replace(slot) {
-            Some(newest) => (self.link)(&mut entries.0[newest as usize]).newer = Some(slot),
-            None => self.oldest = Some(slot),
+    /// Appends a slot as the newest.
+    fn push(&mut self, slot: SlotId) {
+        let newest = std::mem::replace(&mut self.ends.newer, slot);
+        if self.links.len() <= slot as usize {
+            self.links.resize(slot as usize + 1, Link { older: END, newer: END });
+        }
+        self.links[slot as usize] = Link { older: newest, newer: END };
+        match self.links.get_mut(newest as usize) {
+            Some(link) => link.newer = slot,
+            None => self.ends.older = slot,
         }
     }
 
-    fn unlink(&mut self, entries: &mut Entries, slot: SlotId) {
-        let Link { older, newer } = std::mem::take((self.link)(&mut entries.0[slot as usize]));
-        match older {
-            Some(older) => (self.link)(&mut entries.0[older as usize]).newer = newer,
-            None => self.oldest = newer,
+    fn unlink(&mut self, slot: SlotId) {
+        let Link { older, newer } = self.links[slot as usize];
+        match self.links.get_mut(older as usize) {
+            Some(link) => link.newer = newer,
+            None => self.ends.older = newer,
         }
-        match newer {
-            Some(newer) => (self.link)(&mut entries.0[newer as usize]).older = older,
-            None => self.newest = older,
+        match self.links.get_mut(newer as usize) {
+            Some(link) => link.older = older,
+            None => self.ends.newer = older,
         }
     }
 }

@@ -28,6 +28,9 @@ pub(crate) struct LazyOrder {
 /// The shortest tail that is worth joining with the main run.
 const TAIL_MIN: usize = 64;
 
+/// Up to so many new keys are put into their places one by one.
+const FEW: usize = 8;
+
 /// A slot, with the first sixteen bytes of its key: a segment and more, so that most comparisons end here.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
@@ -75,19 +78,34 @@ impl LazyOrder {
     }
 
     fn sort_tail(&mut self, keys: &impl Keyed) {
-        if self.tail_sorted < self.tail.len() {
+        let new = self.tail.len() - self.tail_sorted;
+        if new > FEW {
             self.tail.sort_unstable_by(|a, b| compare(a, b, keys));
             self.tail_sorted = self.tail.len();
         }
+        // A store that is written and walked in turn comes here with one new key.
+        while self.tail_sorted < self.tail.len() {
+            let (sorted, rest) = self.tail.split_at(self.tail_sorted);
+            let Some(new) = rest.first() else { break };
+            let place = sorted.partition_point(|entry| compare(entry, new, keys) == Ordering::Less);
+            self.tail[place..=self.tail_sorted].rotate_right(1);
+            self.tail_sorted += 1;
+        }
     }
 
-    /// Joins two sorted runs; the stable sort finds them and merges.
+    /// Joins the two sorted runs: from the back, moving as a block what lies between two keys of the tail.
     fn join(&mut self, keys: &impl Keyed) {
         if self.main.is_empty() {
             std::mem::swap(&mut self.main, &mut self.tail);
-        } else if !self.tail.is_empty() {
-            self.main.append(&mut self.tail);
-            self.main.sort_by(|a, b| compare(a, b, keys));
+        } else {
+            let mut left = self.main.len();
+            self.main.extend_from_slice(&self.tail);
+            while let Some(last) = self.tail.pop() {
+                let place = self.main[..left].partition_point(|entry| compare(entry, &last, keys) == Ordering::Less);
+                self.main.copy_within(place..left, place + self.tail.len() + 1);
+                self.main[place + self.tail.len()] = last;
+                left = place;
+            }
         }
         self.tail_sorted = 0;
     }
