@@ -4,8 +4,14 @@
 //! suite says that it is skipped, so that `cargo test --workspace` works anywhere.
 
 pub mod broker;
+pub mod broker_file;
+pub mod jvm;
+pub mod own_broker;
 pub mod program;
 pub mod reference;
 
-pub use broker::{Broker, Isolation, Seen};
+pub use broker::{Broker, Isolation, Record, Seen};
+pub use broker_file::BrokerFile;
+pub use jvm::Jvm;
+pub use own_broker::OwnBroker;
 pub use program::{Program, WordCount};

@@ -206,7 +206,23 @@ impl WordCount {
             Ok(difference.is_empty())
         };
         let result = broker.wait_at_most(limit, &mut equal, "the counts are right");
-        result.with_context(|| difference)
+        result.with_context(|| format!("{difference}\n{}", self.log_tails()))
+    }
+
+    /// The ends of all instances' logs, for the message of a failed test.
+    pub fn log_tails(&self) -> String {
+        const LINES: usize = 60;
+        let mut text = String::new();
+        for entry in std::fs::read_dir(&self.dir).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.extension().is_some_and(|extension| extension == "log") {
+                let log = String::from_utf8_lossy(&std::fs::read(&path).unwrap_or_default()).into_owned();
+                let lines: Vec<&str> = log.lines().collect();
+                let tail = lines[lines.len().saturating_sub(LINES)..].join("\n");
+                text.push_str(&format!("--- {}\n{tail}\n", path.display()));
+            }
+        }
+        text
     }
 }
 

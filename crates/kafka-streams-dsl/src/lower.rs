@@ -57,8 +57,7 @@ pub(crate) struct Lowered {
     source: Option<NodeId>,
 }
 
-/// Writes the nodes of `graph` in the JVM's order: of those whose parents are written, the one with the lowest priority
-/// (`InternalStreamsBuilder.buildAndOptimizeTopology`).
+/// Checks, rewrites and writes `graph`.
 pub(crate) fn lower(mut graph: Graph, optimizations: &[Optimization]) -> Result<Topology, BuildError> {
     optimize::merge_sources(&mut graph);
     if let Some(error) = BuildError::of(std::mem::take(&mut graph.errors)) {
@@ -67,8 +66,23 @@ pub(crate) fn lower(mut graph: Graph, optimizations: &[Optimization]) -> Result<
     if optimizations.contains(&Optimization::MergeRepartitionTopics) {
         optimize::merge_repartition_topics(&mut graph);
     }
-    let take_null_keys = optimize::above_joins_that_take_null_keys(&graph);
     let mut draft = std::mem::take(&mut graph.draft);
+    let lowered = write(&mut graph, &mut draft, optimizations.contains(&Optimization::ReuseKtableSourceTopics))?;
+    for group in &graph.copartitions {
+        let source = |id: &GraphId| lowered.get(id.0).copied().flatten()?.source;
+        draft.copartition(&group.iter().filter_map(source).collect::<Vec<_>>());
+    }
+    Ok(draft.build()?)
+}
+
+/// Writes the nodes in the JVM's order: of those whose parents are written, the one with the lowest priority
+/// (`InternalStreamsBuilder.buildAndOptimizeTopology`). What became of each, by its id.
+fn write(
+    graph: &mut Graph,
+    draft: &mut Draft,
+    reuse_source_topics: bool,
+) -> Result<Vec<Option<Lowered>>, TopologyError> {
+    let take_null_keys = optimize::above_joins_that_take_null_keys(graph);
     let mut lowered: Vec<Option<Lowered>> = graph.nodes.iter().map(|_| None).collect();
     let roots = graph.nodes.iter().enumerate().filter(|(_, node)| node.parents.is_empty() && !node.body.is_gone());
     let mut writable: BTreeSet<(u32, GraphId)> = roots.map(|(at, node)| (node.priority, GraphId(at))).collect();
@@ -76,14 +90,9 @@ pub(crate) fn lower(mut graph: Graph, optimizations: &[Optimization]) -> Result<
         let Some(node) = graph.nodes.get_mut(id.0) else { continue };
         let body = std::mem::replace(&mut node.body, Body::Gone);
         let parents: Vec<NodeId> = node.parents.iter().filter_map(|id| output(&lowered, *id)).collect();
-        let mut site = Site {
-            draft: &mut draft,
-            name: &node.name,
-            parents: &parents,
-            tables: &graph.tables,
-            null_keys_pass: take_null_keys.contains(&id),
-            reuse_source_topics: optimizations.contains(&Optimization::ReuseKtableSourceTopics),
-        };
+        let (name, tables) = (node.name.as_str(), graph.tables.as_slice());
+        let null_keys_pass = take_null_keys.contains(&id);
+        let mut site = Site { draft, name, parents: &parents, tables, null_keys_pass, reuse_source_topics };
         let written = match body {
             Body::Node(lowering) | Body::Source(_, lowering) => lowering(&mut site)?,
             Body::Repartition(names, lowering) => lowering(&mut site, &names)?,
@@ -99,11 +108,7 @@ pub(crate) fn lower(mut graph: Graph, optimizations: &[Optimization]) -> Result<
             }
         }
     }
-    for group in &graph.copartitions {
-        let source = |id: &GraphId| lowered.get(id.0).copied().flatten()?.source;
-        draft.copartition(&group.iter().filter_map(source).collect::<Vec<_>>());
-    }
-    Ok(draft.build()?)
+    Ok(lowered)
 }
 
 fn output(lowered: &[Option<Lowered>], id: GraphId) -> Option<NodeId> {

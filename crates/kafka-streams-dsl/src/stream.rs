@@ -453,10 +453,12 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// The stream as a table of the last value of each key. A null value deletes its row, a null key is dropped.
     ///
     /// The table's values are of the stream's type `V`, or, of a stream of `Option<T>`, of type `T`, where `None` is a
-    /// null. Which one it is must be said, by the type of `materialized` or of the table.
+    /// null. Which one it is must be said for a stream of `Option`s, by the type of `materialized` or of the table.
     ///
     /// ```
     /// # use kafka_streams_dsl::{KTable, Materialized};
+    /// # let numbers = kafka_streams_dsl::StreamsBuilder::new().stream::<String, i64>("numbers");
+    /// let last = numbers.to_table_with(Materialized::named("last-numbers"));
     /// # let settings = kafka_streams_dsl::StreamsBuilder::new().stream::<String, Option<i64>>("settings");
     /// let current: KTable<String, i64> = settings.to_table_with(Materialized::named("current-settings"));
     /// ```

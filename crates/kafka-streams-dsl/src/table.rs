@@ -263,6 +263,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     }
 
     /// The table's changes as a stream of new values; `None` is the deletion of a row, which is written as null.
+    /// Behind it, `flat_map_values(|row| row)` leaves the rows only.
     ///
     /// ```
     /// # let balances = kafka_streams_dsl::StreamsBuilder::new().table::<String, i64>("balances");

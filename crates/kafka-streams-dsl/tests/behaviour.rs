@@ -399,3 +399,13 @@ fn a_serde_that_was_given_goes_along_as_long_as_the_type_stays() {
     assert_eq!(driver.read("changed"), ["k=v@1"]);
     assert_eq!(driver.read("said"), ["K=v@1"]);
 }
+
+#[test]
+fn builders_and_streams_can_be_held_over_an_await_and_topologies_shared() {
+    fn is_send<T: Send>() {}
+    fn is_shared<T: Send + Sync>() {}
+    is_send::<StreamsBuilder>();
+    is_send::<KStream<String, String>>();
+    is_send::<KTable<String, String>>();
+    is_shared::<Topology>();
+}

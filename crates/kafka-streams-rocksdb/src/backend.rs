@@ -77,9 +77,7 @@ impl RocksDbBackend {
         let rows = self.column_family(rocksdb::DEFAULT_COLUMN_FAMILY_NAME)?;
         let mut options = FlushOptions::default();
         options.set_wait(true);
-        self.db
-            .flush_cfs_opt(&[&rows, &self.meta()?], &options)
-            .map_err(|error| failed("flush a store", &error))?;
+        self.db.flush_cfs_opt(&[&rows, &self.meta()?], &options).map_err(|error| failed("flush a store", &error))?;
         self.unlogged.store(false, Ordering::Release);
         Ok(())
     }

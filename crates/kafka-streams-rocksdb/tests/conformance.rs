@@ -16,7 +16,11 @@ fn temporary() -> Temporary {
 }
 
 impl StoreBackends for Temporary {
-    fn open(&self, task: TaskId, name: &str) -> Result<std::sync::Arc<dyn kafka_streams_state::StoreBackend>, StoreError> {
+    fn open(
+        &self,
+        task: TaskId,
+        name: &str,
+    ) -> Result<std::sync::Arc<dyn kafka_streams_state::StoreBackend>, StoreError> {
         self.0.open(task, name)
     }
 
@@ -77,7 +81,8 @@ fn s6_damaged_files_are_told_apart_and_can_be_removed() {
     commit_one(&backends);
     let files = std::fs::read_dir(backends.store_dir(TASK, "store")).unwrap();
     let manifest = files.map(|file| file.unwrap().path()).find(|path| path.to_string_lossy().contains("MANIFEST"));
-    std::fs::write(manifest.unwrap(), b"this is no manifest, and it is long enough not to be taken for an empty one").unwrap();
+    std::fs::write(manifest.unwrap(), b"this is no manifest, and it is long enough not to be taken for an empty one")
+        .unwrap();
     let error = backends.open(TASK, "store").unwrap_err();
     assert!(matches!(error, StoreError::Unreadable { .. }), "{error}");
     backends.destroy(TASK, "store").unwrap();

@@ -162,7 +162,8 @@ fn ranges_are_deleted_before_rows_are_written(backends: &dyn StoreBackends) {
 
 fn the_position_is_replaced_as_a_whole(backends: &dyn StoreBackends) {
     let store = open(backends);
-    let first = StorePosition { extensions: vec![("input".to_owned(), vec![1, 2]), (String::new(), vec![])], ..position(5) };
+    let first =
+        StorePosition { extensions: vec![("input".to_owned(), vec![1, 2]), (String::new(), vec![])], ..position(5) };
     commit_all(&*store, &[], &[], &first, BatchSource::Processing);
     assert_eq!(store.position(), Some(first));
     let second = StorePosition {

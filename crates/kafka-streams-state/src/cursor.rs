@@ -40,7 +40,13 @@ pub(crate) struct Range {
 enum Plan {
     Done,
     /// The windows of one key, segment by segment.
-    Segments { key: Vec<u8>, from: Timestamp, to: Timestamp, low: i64, high: i64 },
+    Segments {
+        key: Vec<u8>,
+        from: Timestamp,
+        to: Timestamp,
+        low: i64,
+        high: i64,
+    },
 }
 
 /// Up to so many segments are tried one after the other; beyond, the next one with rows is looked for.

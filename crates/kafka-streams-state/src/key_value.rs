@@ -259,4 +259,3 @@ fn end_of_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     }
     Some(end)
 }
-

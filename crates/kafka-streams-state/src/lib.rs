@@ -44,7 +44,7 @@ pub use error::StoreError;
 pub use key_value::{FlushListener, KeyValueIterator, KeyValueStore};
 pub use layer::cache::ThreadCache;
 pub use memory::{InMemoryBackend, InMemoryBackends};
-pub use store::{RestoreCodec, StateStore, StoreBuilder, StoreKind, StoreParts, StoreSpec, Uncommitted};
+pub use store::{RestoreCodec, RowVisitor, StateStore, StoreBuilder, StoreKind, StoreParts, StoreSpec, Uncommitted};
 pub use stores::Stores;
 pub use timestamped_key_value::{TimestampedKeyValueStore, Updated};
 pub use timestamped_window::TimestampedWindowStore;

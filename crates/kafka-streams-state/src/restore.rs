@@ -6,7 +6,7 @@ use kafka_streams_core::{RawRecord, Timestamp};
 
 use crate::format::window_key::{STREAM_TIME_ROW, WindowKey};
 use crate::layer::segments::{ExpiryRule, read_stream_time};
-use crate::{RestoreCodec, StoreBackend, StoreError, StoreKind, StoreSpec};
+use crate::{RestoreCodec, RowVisitor, StoreBackend, StoreError, StoreKind, StoreSpec};
 
 /// The codec of a store.
 pub(crate) fn codec(spec: &StoreSpec) -> Box<dyn RestoreCodec> {
@@ -22,14 +22,12 @@ pub(crate) fn codec(spec: &StoreSpec) -> Box<dyn RestoreCodec> {
     }
 }
 
-type Visit<'v> = &'v mut dyn FnMut(&[u8], Option<&[u8]>) -> Result<(), StoreError>;
-
 struct KeyValueCodec {
     timestamped: bool,
 }
 
 impl RestoreCodec for KeyValueCodec {
-    fn rows(&self, record: &RawRecord<'_>, row: Visit<'_>) -> Result<(), StoreError> {
+    fn rows(&self, record: &RawRecord<'_>, row: RowVisitor<'_>) -> Result<(), StoreError> {
         // A source topic that serves as changelog may hold null keys; its table skipped them, too.
         let Some(key) = record.key else { return Ok(()) };
         with_timestamp(self.timestamped, record, |value| row(key, value))
@@ -45,7 +43,7 @@ struct WindowCodec {
 }
 
 impl RestoreCodec for WindowCodec {
-    fn rows(&self, record: &RawRecord<'_>, row: Visit<'_>) -> Result<(), StoreError> {
+    fn rows(&self, record: &RawRecord<'_>, row: RowVisitor<'_>) -> Result<(), StoreError> {
         let wrong = |reason: &str| StoreError::Changelog { offset: record.offset, reason: reason.to_owned() };
         let store_key = record.key.ok_or_else(|| wrong("its key is null"))?;
         let window = WindowKey::from_store_key(store_key).ok_or_else(|| wrong("its key is too short for a window"))?;
@@ -96,8 +94,8 @@ fn with_timestamp<R>(timestamped: bool, record: &RawRecord<'_>, f: impl FnOnce(O
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Stores;
     use crate::StoreBuilder;
+    use crate::Stores;
     use kafka_streams_core::serde::{I64Serde, StringSerde};
     use std::time::Duration;
 

@@ -125,17 +125,16 @@ pub trait StoreBuilder: Send + Sync + 'static {
     fn build(&self, parts: StoreParts) -> Rc<Self::Store>;
 }
 
+/// Takes a row that is set, or deleted with `None`.
+pub type RowVisitor<'v> = &'v mut dyn FnMut(&[u8], Option<&[u8]>) -> Result<(), StoreError>;
+
 /// From a changelog record to the rows that it stands for; runs on the restore thread.
 pub trait RestoreCodec: Send + Sync {
     /// Calls `row` for each row that `record` sets (or deletes, with `None`), in order.
     ///
     /// # Errors
     /// The record is not one of this store's changelog.
-    fn rows(
-        &self,
-        record: &RawRecord<'_>,
-        row: &mut dyn FnMut(&[u8], Option<&[u8]>) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError>;
+    fn rows(&self, record: &RawRecord<'_>, row: RowVisitor<'_>) -> Result<(), StoreError>;
 
     /// Takes over from an earlier restore what the rows in `backend` tell; to be called before the first record.
     ///

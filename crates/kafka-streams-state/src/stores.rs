@@ -6,8 +6,8 @@ use std::time::Duration;
 use kafka_streams_core::Serde;
 
 use crate::{
-    KeyValueStoreBuilder, StoreKind, TimestampedKeyValueStoreBuilder, TimestampedWindowStoreBuilder,
-    TypedStoreBuilder, WindowStoreBuilder,
+    KeyValueStoreBuilder, StoreKind, TimestampedKeyValueStoreBuilder, TimestampedWindowStoreBuilder, TypedStoreBuilder,
+    WindowStoreBuilder,
 };
 
 /// Declares stores.

@@ -31,6 +31,14 @@ pub struct WindowStore<K, V> {
     value_bytes: Cell<Vec<u8>>,
 }
 
+/// Window starts `from..=to`, and the segments `low..=high` in which they lie.
+struct Span {
+    from: Timestamp,
+    to: Timestamp,
+    low: i64,
+    high: i64,
+}
+
 /// Iterates over the windows of one key: their starts and values.
 pub type WindowStoreIterator<'s, V> = StoreIterator<'s, (Timestamp, V)>;
 /// Iterates over the windows of all keys.
@@ -109,9 +117,7 @@ impl<K: 'static, V: 'static> WindowStore<K, V> {
         if self.retain_duplicates {
             return Ok(self.fetch_range(key, window_start, window_start).next().transpose()?.map(|(_, value)| value));
         }
-        self.with_row_key(key, window_start, |row_key| {
-            self.layers.get(row_key, |value| self.read_value(value))?
-        })
+        self.with_row_key(key, window_start, |row_key| self.layers.get(row_key, |value| self.read_value(value))?)
     }
 
     /// The windows of `key` that start within `from..=to`, ascending by start.
@@ -177,13 +183,13 @@ impl<K: 'static, V: 'static> WindowStore<K, V> {
     fn fetch_in_order(&self, key: &K, from: Timestamp, to: Timestamp, order: Order) -> WindowStoreIterator<'_, V> {
         let mut key_bytes = Vec::new();
         let bounds = self.write_key(key, &mut key_bytes).and_then(|()| self.visible(from, to));
-        let (from, to, segments) = match bounds {
-            Ok(Some(bounds)) => bounds,
+        let Span { from, to, low, high } = match bounds {
+            Ok(Some(span)) => span,
             Ok(None) => return StoreIterator::over(&self.layers, Ok(Range::nothing()), order, |_, _| Ok(None)),
             Err(error) => return StoreIterator::over(&self.layers, Err(error), order, |_, _| Ok(None)),
         };
         let wanted = key_bytes.clone();
-        StoreIterator::over_segments(&self.layers, key_bytes, (from, to), segments, order, move |key, value| {
+        StoreIterator::over_segments(&self.layers, key_bytes, (from, to), (low, high), order, move |key, value| {
             let window = window_key(key)?;
             // Keys differ in length: the bytes of a longer key can lie between two windows of this one.
             if window.key != wanted || window.start < from || window.start > to {
@@ -195,7 +201,7 @@ impl<K: 'static, V: 'static> WindowStore<K, V> {
 
     fn fetch_all_in_order(&self, from: Timestamp, to: Timestamp, order: Order) -> WindowedIterator<'_, K, V> {
         let (range, from, to) = match self.visible(from, to) {
-            Ok(Some((from, to, (low, high)))) => (Ok(Range::of_segments(low, high)), from, to),
+            Ok(Some(span)) => (Ok(Range::of_segments(span.low, span.high)), span.from, span.to),
             Ok(None) => (Ok(Range::nothing()), 0, 0),
             Err(error) => (Err(error), 0, 0),
         };
@@ -209,13 +215,13 @@ impl<K: 'static, V: 'static> WindowStore<K, V> {
         })
     }
 
-    /// What of the starts `from..=to` is visible, and the segments in which it lies; `None` if nothing is.
-    fn visible(&self, from: Timestamp, to: Timestamp) -> Step<Option<(Timestamp, Timestamp, (i64, i64))>> {
+    /// What of the starts `from..=to` is visible; `None` if nothing is.
+    fn visible(&self, from: Timestamp, to: Timestamp) -> Step<Option<Span>> {
         let segments = self.segments()?;
         let from = from.max(segments.earliest_visible()).max(0);
         let to = to.min(segments.newest());
         let rule = segments.rule();
-        Ok((from <= to).then(|| (from, to, (rule.segment(from), rule.segment(to)))))
+        Ok((from <= to).then(|| Span { from, to, low: rule.segment(from), high: rule.segment(to) }))
     }
 
     fn segments(&self) -> Step<&Segments> {

@@ -2,6 +2,7 @@
 //! all of them run side by side.
 
 mod crash;
+mod interop;
 mod kill;
 mod rebalance;
 mod restart;

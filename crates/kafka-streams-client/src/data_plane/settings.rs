@@ -45,15 +45,18 @@ impl fmt::Debug for Properties {
 
 /// How to read.
 ///
+/// A partition's share of the memory is `buffer_bytes` / 16, from 256 KiB to 8 MiB. It is per partition because each has
+/// its own queue. A record costs some 400 bytes there beside its own, which librdkafka does not count: hence both limits.
+///
 /// Defaults that differ from librdkafka's, each of which `properties` may change:
 ///
 /// | property | value | why |
 /// |---|---|---|
-/// | `queued.max.messages.kbytes` | `buffer_bytes` / 16, from 256 KiB to 8 MiB | counted for each partition, as each has its own queue |
-/// | `queued.min.messages` | that / 256 bytes, from 1000 to 32768 | a small record costs some 400 bytes in the queue, which the limit in bytes does not count |
-/// | `fetch.message.max.bytes` | that / 4, from 64 KiB to 1 MiB | what one answer may add to a partition's full queue |
+/// | `queued.max.messages.kbytes` | half of the share | a partition whose queue has as much is not fetched |
+/// | `queued.min.messages` | share / 512 bytes | the same for small records |
+/// | `fetch.message.max.bytes` | share / 8, at least 64 KiB | what one answer adds to a queue that is nearly full |
 /// | `fetch.max.bytes` | `buffer_bytes` / 4, from 1 MiB to 50 MiB | the whole answer stays in memory while one of its records does |
-/// | `fetch.queue.backoff.ms` | 5 | pause of a partition whose queue is full; librdkafka's second would starve a fast worker |
+/// | `fetch.queue.backoff.ms` | 2 | pause of a partition whose queue is full; librdkafka's second would starve a fast worker |
 /// | `fetch.wait.max.ms` | 100 | a partition that is assigned now waits for the fetch under way (500) |
 /// | `fetch.error.backoff.ms` | 100 | as `retry.backoff.ms` of the JVM (500) |
 /// | `check.crcs` | true | as the JVM's consumer |
@@ -69,7 +72,7 @@ pub struct FetchSettings {
     pub group_id: String,
     /// Whether records of open and aborted transactions are left out.
     pub read_committed: bool,
-    /// Memory for fetched records, in bytes, as long as no more than about sixteen partitions wait for the worker.
+    /// Memory for fetched records, in bytes, if sixteen partitions wait for the worker; it may be overshot by half.
     pub buffer_bytes: usize,
 }
 
@@ -82,11 +85,11 @@ impl FetchSettings {
     pub(super) fn connect(&self) -> Result<Arc<Client>, SetupError> {
         let partition_bytes = (self.buffer_bytes / 16).clamp(256 * KIB, 8 * MIB);
         let defaults = [
-            ("queued.max.messages.kbytes", (partition_bytes / KIB).to_string()),
-            ("queued.min.messages", (partition_bytes / 256).clamp(1_000, 32_768).to_string()),
-            ("fetch.message.max.bytes", (partition_bytes / 4).clamp(64 * KIB, MIB).to_string()),
+            ("queued.max.messages.kbytes", (partition_bytes / 2 / KIB).to_string()),
+            ("queued.min.messages", (partition_bytes / 512).to_string()),
+            ("fetch.message.max.bytes", (partition_bytes / 8).clamp(64 * KIB, MIB).to_string()),
             ("fetch.max.bytes", (self.buffer_bytes / 4).clamp(MIB, 50 * MIB).to_string()),
-            ("fetch.queue.backoff.ms", "5".to_owned()),
+            ("fetch.queue.backoff.ms", "2".to_owned()),
             ("fetch.wait.max.ms", "100".to_owned()),
             ("fetch.error.backoff.ms", "100".to_owned()),
             ("check.crcs", "true".to_owned()),
@@ -112,7 +115,7 @@ impl FetchSettings {
 /// | property | value | why |
 /// |---|---|---|
 /// | `queue.buffering.max.kbytes` | `buffer_bytes` | the JVM's `buffer.memory` |
-/// | `queue.buffering.max.messages` | that / 256 bytes, from 1000 to 1 million | a small record costs some 250 bytes more in the queue |
+/// | `queue.buffering.max.messages` | that / 512 bytes, from 1000 to 1 million | a record costs some 250 bytes more in the queue |
 /// | `message.max.bytes` | 1048576 | the JVM's `max.request.size` |
 /// | `enable.idempotence` | true | as the JVM's producer: order is kept when a request is repeated |
 /// | `partitioner` | murmur2_random | a key goes where the JVM's producer would put it |
@@ -140,7 +143,7 @@ impl ProduceSettings {
     pub(super) fn connect(&self) -> Result<Arc<Client>, SetupError> {
         let mut defaults = vec![
             ("queue.buffering.max.kbytes", (self.buffer_bytes / KIB).clamp(1, 2_097_151).to_string()),
-            ("queue.buffering.max.messages", (self.buffer_bytes / 256).clamp(1_000, 1_000_000).to_string()),
+            ("queue.buffering.max.messages", (self.buffer_bytes / 512).clamp(1_000, 1_000_000).to_string()),
             ("message.max.bytes", MIB.to_string()),
             ("enable.idempotence", "true".to_owned()),
             ("partitioner", "murmur2_random".to_owned()),

@@ -247,7 +247,7 @@ impl<P: Ports> Worker<P> {
                 task.committed();
             }
             let partitions = self.close_task(id, true);
-            self.begin_start(id, partitions, now);
+            self.begin_restart(id, partitions, now);
         }
     }
 

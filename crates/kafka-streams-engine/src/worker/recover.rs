@@ -121,7 +121,7 @@ impl<P: Ports> Worker<P> {
         for id in ids {
             let partitions = self.close_task(id, keep_tasks);
             if keep_tasks {
-                self.begin_start(id, partitions, now);
+                self.begin_restart(id, partitions, now);
             }
         }
         if !keep_tasks {

@@ -57,8 +57,18 @@ impl Starting {
 }
 
 impl<P: Ports> Worker<P> {
+    /// Begins to start a task that was just assigned.
     pub(super) fn begin_start(&mut self, id: TaskId, partitions: Vec<TopicPartition>, now: i64) {
-        let starting = Starting { partitions, owned: false, stores: Stores::Waiting, offsets: Offsets::Ask(now) };
+        self.begin_start_as(id, partitions, false, now);
+    }
+
+    /// Begins to start a task anew that this worker has had and keeps.
+    pub(super) fn begin_restart(&mut self, id: TaskId, partitions: Vec<TopicPartition>, now: i64) {
+        self.begin_start_as(id, partitions, true, now);
+    }
+
+    fn begin_start_as(&mut self, id: TaskId, partitions: Vec<TopicPartition>, owned: bool, now: i64) {
+        let starting = Starting { partitions, owned, stores: Stores::Waiting, offsets: Offsets::Ask(now) };
         self.starting.insert(id, starting);
     }
 

@@ -318,7 +318,8 @@ impl WindowRun {
 
     fn compare_fetch(&self, key: &Key, from: i64, to: i64) {
         let visible = self.visible();
-        let expected = visible.range((key.clone(), from)..=(key.clone(), to)).map(|((_, start), value)| (*start, *value));
+        let expected =
+            visible.range((key.clone(), from)..=(key.clone(), to)).map(|((_, start), value)| (*start, *value));
         let expected: Vec<_> = expected.collect();
         let up: Vec<_> = self.store.fetch_range(key, from, to).map(|row| row.expect("read")).collect();
         assert_eq!(up, expected, "fetch {key:?} from {from} to {to}");

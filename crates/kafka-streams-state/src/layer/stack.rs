@@ -8,14 +8,16 @@ use std::sync::Arc;
 use kafka_streams_core::{Failure, Headers, OutputRecord, PartitionChoice, RecordContext, RouteId, Step, TaskContext};
 
 use super::cache::{DirtyEntry, Evicted, StoreCache};
-use super::order::SlotId;
 use super::merge::merge;
+use super::order::SlotId;
 use super::rows::{Rows, Value};
 use super::segments::{ExpiryRule, Segments};
 use crate::budget::Reclaim;
-use crate::format::window_key::{MAX_SEQUENCE, SEGMENT_SIZE, WindowKey};
 use crate::format::value;
-use crate::{KeyRange, Order, StateStore, StoreBackend, StoreError, StorePosition, StoreParts, ThreadCache, Uncommitted};
+use crate::format::window_key::{MAX_SEQUENCE, SEGMENT_SIZE, WindowKey};
+use crate::{
+    KeyRange, Order, StateStore, StoreBackend, StoreError, StoreParts, StorePosition, ThreadCache, Uncommitted,
+};
 
 /// What flushed updates are handed to: key, new value, old value; the record in hand is the one that caused the update.
 pub(crate) type FlushListener = Rc<dyn Fn(&mut TaskContext, &[u8], Option<&[u8]>, Option<&[u8]>) -> Step>;
@@ -56,6 +58,12 @@ pub(crate) enum Place {
     Unknown,
     Cache { slot: SlotId, generation: u64 },
     Rows { slot: SlotId, generation: u64 },
+}
+
+/// A row as it is below the cache.
+struct Below {
+    place: Place,
+    value: Option<Value>,
 }
 
 static NO_HEADERS: Headers = Headers::new();
@@ -129,7 +137,7 @@ impl Layers {
                 return Ok(read(entries.value(slot)));
             }
             drop(entries);
-            let found = self.read_below(key)?.1;
+            let found = self.read_below(key)?.value;
             if let Some(value) = &found
                 && self.segments.is_none()
             {
@@ -177,7 +185,7 @@ impl Layers {
             return Ok((place, read(entries.value(slot))));
         }
         drop(entries);
-        let found = self.read_below(key)?.1;
+        let found = self.read_below(key)?.value;
         if let Some(value) = &found
             && self.segments.is_none()
         {
@@ -193,7 +201,7 @@ impl Layers {
     pub(crate) fn write(&self, cx: &mut TaskContext, place: Place, key: &[u8], value: Option<&[u8]>) -> Step {
         match place {
             Place::Unknown => self.put(cx, key, value),
-            Place::Rows { slot, generation } => self.write_below(cx, Some((slot, generation)), key, value),
+            Place::Rows { .. } => self.write_below(cx, place, key, value),
             Place::Cache { slot, generation } => {
                 let Some(cache) = &self.cache else { return self.put(cx, key, value) };
                 let mut entries = cache.borrow_mut();
@@ -218,7 +226,7 @@ impl Layers {
                 cache.borrow_mut().put(key, value, &cx.record);
                 self.evict_overflow(cx)
             }
-            None => self.write_below(cx, None, key, value),
+            None => self.write_below(cx, Place::Unknown, key, value),
         }
     }
 
@@ -291,29 +299,24 @@ impl Layers {
         Ok(admitted)
     }
 
-    /// Reads a row below the cache: where it is, and a copy of it.
-    fn read_below(&self, key: &[u8]) -> Step<(Option<(SlotId, u64)>, Option<Value>)> {
+    /// Reads a row below the cache, and copies it.
+    fn read_below(&self, key: &[u8]) -> Step<Below> {
         if !self.is_visible(key)? {
-            return Ok((None, None));
+            return Ok(Below { place: Place::Unknown, value: None });
         }
         let mut rows = self.rows.borrow_mut();
         let slot = rows.load(key).map_err(|error| self.failure(error))?;
-        Ok((Some((slot, rows.generation())), rows.value(slot).map(Value::from_slice)))
+        let place = Place::Rows { slot, generation: rows.generation() };
+        Ok(Below { place, value: rows.value(slot).map(Value::from_slice) })
     }
 
     /// Writes a row below the cache, and its changelog record.
     #[inline]
-    fn write_below(
-        &self,
-        cx: &mut TaskContext,
-        place: Option<(SlotId, u64)>,
-        key: &[u8],
-        value: Option<&[u8]>,
-    ) -> Step {
+    fn write_below(&self, cx: &mut TaskContext, place: Place, key: &[u8], value: Option<&[u8]>) -> Step {
         if self.admits(cx, key)? {
             let mut rows = self.rows.borrow_mut();
             match place {
-                Some((slot, generation)) if rows.generation() == generation => rows.write(slot, value),
+                Place::Rows { slot, generation } if rows.generation() == generation => rows.write(slot, value),
                 _ => rows.put(key, value),
             }
         }
@@ -343,14 +346,7 @@ impl Layers {
         };
         let partition = PartitionChoice::Explicit(cx.task_id().partition);
         let headers = if self.format.logs_headers { &cx.record.headers } else { &NO_HEADERS };
-        cx.output.send(OutputRecord {
-            route,
-            partition,
-            timestamp: Some(timestamp),
-            headers,
-            key: Some(key),
-            value,
-        });
+        cx.output.send(OutputRecord { route, partition, timestamp: Some(timestamp), headers, key: Some(key), value });
     }
 
     /// Removes entries until the thread's cache is within its bound (`ThreadCache.maybeEvict` of the JVM).
@@ -389,18 +385,17 @@ impl Layers {
 
     fn flush_entry(&self, cx: &mut TaskContext, key: &[u8], new: Option<&[u8]>) -> Step {
         let listener = self.listener.borrow().clone();
-        let Some(listener) = listener else { return self.write_below(cx, None, key, new) };
+        let Some(listener) = listener else { return self.write_below(cx, Place::Unknown, key, new) };
         let sends_old_values = self.sends_old_values.get();
-        let mut place = None;
-        let mut old = None;
+        let mut below = Below { place: Place::Unknown, value: None };
         if new.is_none() || sends_old_values {
-            (place, old) = self.read_below(key)?;
-            if new.is_none() && old.is_none() {
+            below = self.read_below(key)?;
+            if new.is_none() && below.value.is_none() {
                 return Ok(());
             }
         }
-        self.write_below(cx, place, key, new)?;
-        listener(cx, key, new, old.as_deref().filter(|_| sends_old_values))
+        self.write_below(cx, below.place, key, new)?;
+        listener(cx, key, new, below.value.as_deref().filter(|_| sends_old_values))
     }
 }
 
