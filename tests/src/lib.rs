@@ -5,6 +5,7 @@
 
 pub mod broker;
 pub mod broker_file;
+pub mod in_process;
 pub mod jvm;
 pub mod own_broker;
 pub mod program;

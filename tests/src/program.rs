@@ -44,11 +44,24 @@ impl Program {
 
     /// Asks it to stop (SIGTERM), and waits; its exit status.
     pub fn stop(mut self) -> Result<ExitStatus> {
+        self.stop_within(PATIENCE)
+    }
+
+    /// Asks it to stop (SIGTERM), and waits so long at most; its exit status.
+    pub fn stop_within(&mut self, limit: Duration) -> Result<ExitStatus> {
         #[expect(unsafe_code, reason = "there is no safe way to send SIGTERM in std")]
         // SAFETY: kill takes any pid; this one is our child's, which was not waited for yet, so it is nobody else's.
         let sent = unsafe { libc::kill(i32::try_from(self.child.id())?, libc::SIGTERM) };
         ensure!(sent == 0, "SIGTERM was not sent");
-        self.wait(PATIENCE)
+        self.wait(limit)
+    }
+
+    /// Waits until it fails by itself: the end of its log, where it says why.
+    pub fn failure(&mut self) -> Result<String> {
+        let status = self.wait(PATIENCE)?;
+        let log = self.log()?;
+        ensure!(!status.success(), "the program ends well, but should fail; its log:\n{log}");
+        Ok(log)
     }
 
     /// Waits until it ends by itself.
@@ -114,6 +127,8 @@ pub struct WordCount {
     pub threads: u32,
     /// Further settings, by their JVM keys.
     pub config: Vec<(String, String)>,
+    /// Environment variables.
+    pub env: Vec<(String, String)>,
     /// Holds state directories and logs.
     pub dir: PathBuf,
 }
@@ -134,6 +149,7 @@ impl WordCount {
                 ("heartbeat.interval.ms".to_owned(), "500".to_owned()),
                 ("commit.interval.ms".to_owned(), "100".to_owned()),
             ],
+            env: Vec::new(),
             dir: dir.to_owned(),
         };
         broker.create_topic(&word_count.input, partitions).await?;
@@ -155,6 +171,20 @@ impl WordCount {
 
     /// Starts another program with the same options, and more.
     pub fn start_program(&self, program: &Path, name: &str, more: &[String]) -> Result<Program> {
+        Program::start(self.command(program, name, more), &self.log_file(name))
+    }
+
+    /// Starts instance `name` where no file may grow beyond `blocks` of 512 bytes, as if the disk were full.
+    pub fn start_with_file_size_limit(&self, name: &str, blocks: u32) -> Result<Program> {
+        let whole = self.command(&program_path()?, name, &[]);
+        let mut command = Command::new("sh");
+        // Without its signal, the write that goes too far fails with an error.
+        command.args(["-c", &format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\""), "sh"]);
+        command.arg(whole.get_program()).args(whole.get_args());
+        Program::start(command, &self.log_file(name))
+    }
+
+    fn command(&self, program: &Path, name: &str, more: &[String]) -> Command {
         let mut command = Command::new(program);
         command
             .args(["--bootstrap", &self.bootstrap, "--input", &self.input, "--output", &self.output])
@@ -168,7 +198,18 @@ impl WordCount {
         for (key, value) in &self.config {
             command.arg("--config").arg(format!("{key}={value}"));
         }
-        Program::start(command, &self.dir.join(format!("{name}.log")))
+        command.envs(self.env.iter().map(|(key, value)| (key, value)));
+        command
+    }
+
+    /// The log of instance `name`.
+    pub fn log_file(&self, name: &str) -> PathBuf {
+        self.dir.join(format!("{name}.log"))
+    }
+
+    /// The changelog of its store.
+    pub fn changelog(&self) -> String {
+        format!("{}-word-counts-changelog", self.application_id)
     }
 
     /// The state directory of instance `name`.

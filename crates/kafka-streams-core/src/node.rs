@@ -5,7 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::{Context, FailureKind, Failure, Headers, Processor, Punctuation, Record, Step, TaskContext};
+use crate::{Context, Failure, FailureKind, Headers, Processor, Punctuation, Record, Step, TaskContext};
 
 /// A node's index within its topology; a child's is higher than its parents'.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -78,6 +78,9 @@ pub enum WorkerError {
     /// Another instance asked the whole application to stop.
     #[error("another instance of the application has asked all instances to shut down")]
     ShutdownRequested,
+    /// The user's code, or this library, panicked.
+    #[error("panicked: {0}; return an error instead, so that it is known which record it was")]
+    Panic(String),
     /// A mistake of this library.
     #[error("internal error, please report it: {0}")]
     Bug(String),

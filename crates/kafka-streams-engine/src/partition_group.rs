@@ -69,8 +69,7 @@ mod tests {
     fn group(timestamps: &[&[i64]]) -> PartitionGroup<VecBatch> {
         let queue = |(i, times): (usize, &&[i64])| {
             let partition = TopicPartition::new(format!("t{i}"), 0);
-            let mut queue =
-                RecordQueue::new(partition, i, FetchSlot(i as u64), TimestampExtractor::default(), 0, -1);
+            let mut queue = RecordQueue::new(partition, i, FetchSlot(i as u64), TimestampExtractor::default(), 0, -1);
             queue.push(VecBatch::of_timestamps(0, times), 0);
             queue
         };

@@ -80,8 +80,10 @@ mod tests {
     fn the_text_equals_the_jvms() {
         let plain = OffsetMetadata { partition_time: 1_700_000_000_000, processor: BTreeMap::new() };
         assert_eq!(plain.encode(), "AgAAAYvP5WgA");
-        let with_entry =
-            OffsetMetadata { partition_time: 1_700_000_005_000, processor: [("fin".to_owned(), 1_700_000_005_000)].into() };
+        let with_entry = OffsetMetadata {
+            partition_time: 1_700_000_005_000,
+            processor: [("fin".to_owned(), 1_700_000_005_000)].into(),
+        };
         assert_eq!(with_entry.encode(), "AgAAAYvP5XuIAAAAAQAAAANmaW4AAAGLz+V7iA==");
     }
 

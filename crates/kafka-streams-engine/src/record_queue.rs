@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use kafka_streams_core::{Extracted, RawRecord, TimestampExtractor, Timestamp, TopicPartition};
+use kafka_streams_core::{Extracted, RawRecord, Timestamp, TimestampExtractor, TopicPartition};
 
 use crate::port::{FetchSlot, FetchedBatch};
 
@@ -91,8 +91,6 @@ impl<B: FetchedBatch> RecordQueue<B> {
         self.at_end = true;
     }
 
-
-
     pub(crate) fn head(&self) -> Option<Head> {
         self.head
     }
@@ -128,6 +126,14 @@ impl<B: FetchedBatch> RecordQueue<B> {
         }
         self.step();
         self.find_head(wall_clock);
+    }
+
+    /// Moves behind the head record without learning the time from it: it could not be read.
+    pub(crate) fn skip(&mut self, wall_clock: Timestamp) {
+        if let Some(head) = &mut self.head {
+            head.valid = false;
+        }
+        self.advance(wall_clock);
     }
 
     fn step(&mut self) {

@@ -127,6 +127,7 @@ impl<B: FetchedBatch> Task<B> {
         (cx.record.offset, cx.record.timestamp) = (record.offset, head.timestamp);
         set_headers(cx, &record);
         if head.valid {
+            let stream_time = cx.stream_time;
             cx.stream_time = cx.stream_time.max(head.timestamp);
             let result = match self.graph.sources.get(queue.source) {
                 Some(source) => (source.ingest)(cx, &record),
@@ -134,6 +135,10 @@ impl<B: FetchedBatch> Task<B> {
             };
             if let Err(failure) = result {
                 on_input_failure(cx, failure)?;
+                // A record that cannot be read tells nothing, not even the time.
+                cx.stream_time = stream_time;
+                queue.skip(cx.wall_clock);
+                return Ok(());
             }
         } else {
             let failure = Failure::new(FailureKind::InvalidTimestamp { timestamp: head.timestamp });
@@ -178,8 +183,7 @@ impl<B: FetchedBatch> Task<B> {
     fn drain<P: Produce>(&mut self, produce: &mut P) -> Result<Drained, WorkerError> {
         while let Some(record) = self.cx.output.first() {
             let index = record.route.0 as usize;
-            let (Some(route), Some(partitions)) =
-                (self.graph.routes.get(index), self.route_partitions.get_mut(index))
+            let (Some(route), Some(partitions)) = (self.graph.routes.get(index), self.route_partitions.get_mut(index))
             else {
                 return Err(WorkerError::Bug(format!("task {} has no route {index}", self.id)));
             };
@@ -254,12 +258,7 @@ impl<B: FetchedBatch> Task<B> {
         }
     }
 
-    fn on_refused(
-        &mut self,
-        topic: &Arc<str>,
-        is_changelog: bool,
-        error: BrokerError,
-    ) -> Result<(), WorkerError> {
+    fn on_refused(&mut self, topic: &Arc<str>, is_changelog: bool, error: BrokerError) -> Result<(), WorkerError> {
         let context = self.cx.error_context(None);
         // A store without its changelog record would be a store that cannot be restored.
         let response = match is_changelog {
@@ -310,7 +309,9 @@ impl<B: FetchedBatch> Task<B> {
     /// Writes the uncommitted rows of all stores, each with its changelog's highest acknowledged offset (rules S3–S5).
     pub(crate) fn commit_stores(&mut self, now: Timestamp) -> Result<(), (Arc<str>, StoreError)> {
         for (store, state) in self.graph.stores.iter().zip(&mut self.stores) {
-            if store.source_changelog && let Some(topic) = &store.changelog {
+            if store.source_changelog
+                && let Some(topic) = &store.changelog
+            {
                 // S4: a source topic is as far in the store as it is processed, and its position is committed with this.
                 let queue = self.group.queues.iter().find(|queue| queue.topic() == topic);
                 state.acked = queue.map_or(state.acked, |queue| state.acked.max(queue.position() - 1));

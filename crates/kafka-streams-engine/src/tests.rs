@@ -9,9 +9,7 @@ use kafka_streams_core::handler::{Handlers, LogAndContinue};
 use kafka_streams_core::{TaskId, TimestampExtractor, TopicPartition};
 use kafka_streams_dsl::{Grouped, Materialized, StreamsBuilder};
 use kafka_streams_group::{Assigned, Event, LostReason, WorkerEvent};
-use kafka_streams_state::{
-    InMemoryBackend, StoreBackend, StoreBackends, StoreError, StorePosition, ThreadCache,
-};
+use kafka_streams_state::{InMemoryBackend, StoreBackend, StoreBackends, StoreError, StorePosition, ThreadCache};
 use kafka_streams_topology::{OffsetReset, Topology};
 
 use crate::doubles::{FakeGroup, FakePorts, NOW, Row, Shared};

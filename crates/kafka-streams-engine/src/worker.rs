@@ -22,9 +22,7 @@ use kafka_streams_topology::Topology;
 
 use crate::config::{Guarantee, WorkerConfig};
 use crate::error::WorkerError;
-use crate::port::{
-    Admin, BrokerError, BrokerErrorKind, Call, CallId, Fetch, FetchEvent, Group, Produce, Reply,
-};
+use crate::port::{Admin, BrokerError, BrokerErrorKind, Call, CallId, Fetch, FetchEvent, Group, Produce, Reply};
 use crate::restore::{Restore, RestoreEvent};
 use crate::task::{Drained, Task};
 use crate::task_offsets::TaskOffsets;
@@ -154,7 +152,9 @@ pub enum Turn {
 enum Mode {
     Running,
     /// Commit, close the tasks, and leave.
-    Closing { notify: bool },
+    Closing {
+        notify: bool,
+    },
     /// Drop everything, and leave.
     Abandoning,
     /// The tasks are closed; waiting for the group to say goodbye.
@@ -231,7 +231,8 @@ impl<P: Ports> Worker<P> {
     /// The producer cannot be made.
     pub fn new(setup: WorkerSetup, ports: PortSet<P>, now: i64) -> Result<Self, WorkerError> {
         let PortSet { fetch, mut group, admin, restore, mut make_producer } = ports;
-        let produce = make_producer().map_err(|error| WorkerError::Broker { what: "making a producer".to_owned(), error })?;
+        let produce =
+            make_producer().map_err(|error| WorkerError::Broker { what: "making a producer".to_owned(), error })?;
         let topics = setup.topology.source_topics();
         let topics = topics.map(|(topic, _)| topic.decorated(&setup.config.application_id).to_string()).collect();
         group.tell(Event::Subscribe { topics });
@@ -446,7 +447,8 @@ impl<P: Ports> Worker<P> {
                         Some(FetchEvent::Failed(error)) => {
                             let what = format!("reading {}", queue.partition);
                             let lasted = fails(&mut self.failing, what, now);
-                            let passes = matches!(error.kind, BrokerErrorKind::Retriable | BrokerErrorKind::UnknownTopic);
+                            let passes =
+                                matches!(error.kind, BrokerErrorKind::Retriable | BrokerErrorKind::UnknownTopic);
                             if !passes || lasted > self.config.task_timeout_ms {
                                 let (task, partition) = (task.id, queue.partition.clone());
                                 return Err(WorkerError::Fetch { task, partition, error });
@@ -482,7 +484,8 @@ impl<P: Ports> Worker<P> {
                 continue;
             }
             let Some(task) = self.tasks.get_mut(&id) else { continue };
-            let (processed, idle_until) = task.process(&*self.clock, TURN_RECORDS, left, self.config.max_task_idle_ms)?;
+            let (processed, idle_until) =
+                task.process(&*self.clock, TURN_RECORDS, left, self.config.max_task_idle_ms)?;
             task.punctuate_wall_clock((self.clock)())?;
             worked |= processed > 0;
             wake_at = earliest(wake_at, earliest(idle_until, task.cx.timers.next_wall_clock()));
@@ -572,7 +575,8 @@ impl<P: Ports> Drop for Worker<P> {
     /// A worker that could not close in good order still gives its tasks back to the other threads of its process.
     fn drop(&mut self) {
         let tasks = std::mem::take(&mut self.tasks);
-        let mut owned: Vec<TaskId> = tasks.keys().chain(self.starting.keys()).chain(&self.cancelling).copied().collect();
+        let mut owned: Vec<TaskId> =
+            tasks.keys().chain(self.starting.keys()).chain(&self.cancelling).copied().collect();
         drop(tasks);
         for task in owned.drain(..) {
             self.restore.cancel(task);

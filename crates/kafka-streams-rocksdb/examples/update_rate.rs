@@ -128,7 +128,7 @@ impl Run {
     }
 
     fn between_records(&mut self, n: u64, cx: &mut TaskContext, store: &dyn StateStore) {
-        if n % 256 != 0 {
+        if !n.is_multiple_of(256) {
             return;
         }
         while cx.output.first().is_some() {

@@ -1,4 +1,5 @@
 //! RocksDB by the suite of back-ends, and typed stores over it beside a model.
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 use kafka_streams_core::TaskId;
 use kafka_streams_rocksdb::{RocksDbBackends, RocksDbOptions};
@@ -58,9 +59,10 @@ proptest! {
     #[test]
     fn s2_a_window_store_answers_as_a_map_with_expiry_does(
         script in script(),
-        row_bytes in prop::sample::select(vec![0usize, 1_000_000]),
+        cache_bytes in prop::sample::select(vec![0usize, 0, 300, 100_000]),
+        row_bytes in prop::sample::select(vec![0usize, 2_000, 1_000_000]),
     ) {
-        window_model(&temporary(), row_bytes, &script);
+        window_model(&temporary(), ModelConfig { cache_bytes, row_bytes, listens: false }, &script);
     }
 }
 

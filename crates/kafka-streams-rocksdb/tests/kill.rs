@@ -1,6 +1,7 @@
 //! Rule S3 against `kill -9`: a child process commits batch after batch and is killed in the midst of them.
 //!
 //! The child is this very test binary, told by an environment variable what to do.
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};

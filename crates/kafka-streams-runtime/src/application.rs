@@ -111,7 +111,9 @@ pub(crate) fn scan(directory: &StateDirectory, stores: &dyn StoreBackends) -> Re
                     let offset = store.position().map_or(0, |position| position.offset.max(0));
                     sum = Some(sum.unwrap_or(0_i64).saturating_add(offset));
                 }
-                Err(error) => tracing::warn!(%task, store = name, %error, "a store on disk cannot be read; the task counts without it"),
+                Err(error) => {
+                    tracing::warn!(%task, store = name, %error, "a store on disk cannot be read; the task counts without it")
+                }
             }
         }
         if let Some(sum) = sum {

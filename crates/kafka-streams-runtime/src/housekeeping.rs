@@ -26,7 +26,8 @@ impl Housekeeping {
     pub(crate) fn start<C: Clients>(application: Arc<Application<C>>) -> Result<Self, StreamsError> {
         let (stop, stopped) = mpsc::channel();
         let delay_ms = i64::try_from(application.settings.state_cleanup_delay.as_millis()).unwrap_or(i64::MAX);
-        let metadata_ms = i64::try_from(application.settings.administration(&application.ids).metadata_max_age.as_millis());
+        let metadata_ms =
+            i64::try_from(application.settings.administration(&application.ids).metadata_max_age.as_millis());
         let metadata_ms = metadata_ms.unwrap_or(i64::MAX).max(1000);
         let body = move || {
             let (mut cleaner, mut looked) = (Cleaner::default(), now_ms());
@@ -41,7 +42,8 @@ impl Housekeeping {
                 }
             }
         };
-        let thread = std::thread::Builder::new().name("state-cleaner".to_owned()).spawn(body).map_err(StreamsError::Thread)?;
+        let thread =
+            std::thread::Builder::new().name("state-cleaner".to_owned()).spawn(body).map_err(StreamsError::Thread)?;
         Ok(Housekeeping { stop: Some(stop), thread: Some(thread) })
     }
 }

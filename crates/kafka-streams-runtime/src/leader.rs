@@ -18,7 +18,9 @@ use kafka_streams_group::{LeadError, ProcessId};
 use kafka_streams_topology::{InternalTopic, Plan, PlanError, PlanOptions, Topology, plan, validate_existing};
 
 use crate::clock::now_ms;
-use crate::port::{BoxFuture, ClusterAdmin, CreateTopicError, GroupLeader, LogEdge, MemberBytes, NewTopic, TopicLayout};
+use crate::port::{
+    BoxFuture, ClusterAdmin, CreateTopicError, GroupLeader, LogEdge, MemberBytes, NewTopic, TopicLayout,
+};
 
 /// Wait before the cluster is asked again.
 const RETRY: Duration = Duration::from_millis(100);
@@ -121,8 +123,7 @@ impl Leader {
     async fn plan(&self) -> Result<Plan, Refusal> {
         let external = self.topology.source_topics().filter(|(topic, _)| !topic.internal);
         let topics: Vec<Arc<str>> = external.map(|(topic, _)| topic.name.clone()).collect();
-        let described =
-            self.patiently("describe the source topics", || self.cluster.describe_topics(&topics)).await?;
+        let described = self.patiently("describe the source topics", || self.cluster.describe_topics(&topics)).await?;
         let partitions = partition_counts(described);
         plan(&self.topology, &self.application_id, &self.options, &partitions).map_err(|error| {
             let code = match error {
@@ -142,8 +143,7 @@ impl Leader {
         }
         let deadline = tokio::time::Instant::now() + self.patience;
         loop {
-            let described =
-                self.patiently("describe internal topics", || self.cluster.describe_topics(&names)).await?;
+            let described = self.patiently("describe internal topics", || self.cluster.describe_topics(&names)).await?;
             let missing = validate_existing(plan, &partition_counts(described))
                 .map_err(|error| Refusal::Code(assignment_error::ASSIGNMENT_ERROR, error.to_string()))?;
             if missing.is_empty() {
@@ -200,7 +200,12 @@ impl Leader {
         };
         let sum = |changelogs: &[TopicPartition]| {
             let ends = ends.as_ref()?;
-            Some(changelogs.iter().filter_map(|partition| ends.get(partition)).fold(0_i64, |sum, end| sum.saturating_add(*end)))
+            Some(
+                changelogs
+                    .iter()
+                    .filter_map(|partition| ends.get(partition))
+                    .fold(0_i64, |sum, end| sum.saturating_add(*end)),
+            )
         };
         let spec = |task: &kafka_streams_topology::PlannedTask| TaskSpec {
             id: task.id,

@@ -134,14 +134,8 @@ mod tests {
         lifecycle.set_thread(0, ThreadState::Dead);
         lifecycle.set_thread(1, ThreadState::Dead);
         assert_eq!(lifecycle.failure().as_deref(), Some("first"));
-        let expected = [
-            State::Rebalancing,
-            State::Running,
-            State::Rebalancing,
-            State::Running,
-            State::PendingError,
-            State::Error,
-        ];
+        let expected =
+            [State::Rebalancing, State::Running, State::Rebalancing, State::Running, State::PendingError, State::Error];
         assert_eq!(*seen.lock().unwrap(), expected);
     }
 }

@@ -68,7 +68,13 @@ pub trait Clients: Send + Sync + 'static {
 
     /// A new member of the group. It does nothing until it is told [`Start`](kafka_streams_group::Event::Start), and leaves
     /// in silence (the session runs out) when it is dropped without [`Leave`](kafka_streams_group::Event::Leave).
-    fn join_group(&self, config: ClassicConfig, leader: Arc<dyn GroupLeader>, waker: Waker) -> Self::Group;
+    fn join_group(
+        &self,
+        thread: &str,
+        config: ClassicConfig,
+        leader: Arc<dyn GroupLeader>,
+        waker: Waker,
+    ) -> Self::Group;
 
     /// Questions of one worker. Offsets are those of `group_id`, the application id.
     fn admin(&self, group_id: &str, waker: Waker) -> Self::Admin;

@@ -152,7 +152,8 @@ impl Cleaner {
 fn lock(path: &Path) -> Result<File, StreamsError> {
     let file = path.join(LOCK_FILE);
     let failed = |error| StreamsError::StateDirectory { action: "lock", path: file.clone(), error };
-    let mut lock = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&file).map_err(failed)?;
+    let mut lock =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&file).map_err(failed)?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {

@@ -1,8 +1,9 @@
 //! A stream thread: makes a worker and turns it until it is closed, sleeping when there is nothing to do.
 
 use std::marker::PhantomData;
-use std::sync::mpsc::{Receiver, TryRecvError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
 use kafka_streams_engine::port::BrokerErrorKind;
@@ -58,37 +59,45 @@ pub(crate) struct StreamThread<C: Clients> {
 /// How a worker ended.
 enum End {
     Closed,
-    Failed(WorkerError),
+    Failed(WorkerError, StreamThreadExceptionResponse),
 }
 
 impl<C: Clients> StreamThread<C> {
     pub(crate) fn run(self) {
         loop {
             self.set_state(ThreadState::Starting);
-            let end = match self.run_worker() {
-                Ok(end) => end,
-                Err(StreamsError::Broker(error)) => {
-                    End::Failed(WorkerError::Broker { what: "starting a stream thread".to_owned(), error })
+            // A panic of the user's code ends this worker like an error of it, and not the instance without a word.
+            let end = catch_unwind(AssertUnwindSafe(|| self.run_worker()));
+            let (error, response) = match end {
+                Ok(Ok(End::Closed)) => break,
+                Ok(Ok(End::Failed(error, response))) => (error, response),
+                Ok(Err(StreamsError::Broker(error))) => {
+                    self.respond(WorkerError::Broker { what: "starting a stream thread".to_owned(), error })
                 }
-                Err(error) => End::Failed(WorkerError::Membership(error.to_string())),
+                Ok(Err(error)) => self.respond(WorkerError::Membership(error.to_string())),
+                Err(panic) => self.respond(WorkerError::Panic(panic_text(&*panic))),
             };
-            let End::Failed(error) = end else { break };
-            if !self.is_replaced(&error) {
+            if !self.is_replaced(&error, response) {
                 break;
             }
         }
         self.set_state(ThreadState::Dead);
     }
 
-    /// Decides what follows from an error: whether a new worker takes the place of the failed one.
-    fn is_replaced(&self, error: &WorkerError) -> bool {
+    /// Asks the user, once for each error, what follows from it.
+    fn respond(&self, error: WorkerError) -> (WorkerError, StreamThreadExceptionResponse) {
+        let response = match error {
+            WorkerError::ShutdownRequested => StreamThreadExceptionResponse::ShutdownClient,
+            _ => (self.application.uncaught_exception_handler())(&error),
+        };
+        (error, response)
+    }
+
+    /// Does what follows from an error: whether a new worker takes the place of the failed one.
+    fn is_replaced(&self, error: &WorkerError, response: StreamThreadExceptionResponse) -> bool {
         let reason = match (self.application.findings.failure(), error) {
             (Some(finding), WorkerError::Membership(_)) => format!("{error}: {finding}"),
             _ => error.to_string(),
-        };
-        let response = match error {
-            WorkerError::ShutdownRequested => StreamThreadExceptionResponse::ShutdownClient,
-            _ => (self.application.uncaught_exception_handler())(error),
         };
         tracing::error!(thread = self.thread, error = reason, ?response, "stream thread failed");
         match response {
@@ -118,11 +127,9 @@ impl<C: Clients> StreamThread<C> {
                 Err(error) => break error,
             }
         };
-        let ask_all = !matches!(error, WorkerError::ShutdownRequested)
-            && (self.application.uncaught_exception_handler())(&error)
-                == StreamThreadExceptionResponse::ShutdownApplication;
-        self.end_failed(&mut worker, ask_all);
-        Ok(End::Failed(error))
+        let (error, response) = self.respond(error);
+        self.end_failed(&mut worker, response == StreamThreadExceptionResponse::ShutdownApplication);
+        Ok(End::Failed(error, response))
     }
 
     /// Lets a failed worker drop what it has, abort, and leave; bounded in time.
@@ -145,7 +152,10 @@ impl<C: Clients> StreamThread<C> {
                 Err(error) => tracing::debug!(thread = self.thread, %error, "while closing a failed stream thread"),
             }
         }
-        tracing::warn!(thread = self.thread, "a failed stream thread did not close in time; its transaction will time out");
+        tracing::warn!(
+            thread = self.thread,
+            "a failed stream thread did not close in time; its transaction will time out"
+        );
     }
 
     fn obey(&self, worker: &mut Worker<ThreadPorts<C>>) {
@@ -208,7 +218,9 @@ impl<C: Clients> StreamThread<C> {
             RestoreEvent::Batch { store, changelog, offset, records, .. } => {
                 listener.on_batch_restored(&changelog, &store, offset, records);
             }
-            RestoreEvent::Ended { store, changelog, records, .. } => listener.on_restore_end(&changelog, &store, records),
+            RestoreEvent::Ended { store, changelog, records, .. } => {
+                listener.on_restore_end(&changelog, &store, records)
+            }
             RestoreEvent::Completed { .. } | RestoreEvent::Cancelled { .. } | RestoreEvent::Failed { .. } => {}
         }
     }
@@ -255,7 +267,7 @@ impl<C: Clients> StreamThread<C> {
             patience: settings.group.max_poll_interval / 2,
             findings: application.findings.clone(),
         };
-        let group = application.clients.join_group(self.member_config(), Arc::new(leader), waker.clone());
+        let group = application.clients.join_group(&name, self.member_config(), Arc::new(leader), waker.clone());
         let producer = {
             let application = application.clone();
             let exactly_once = application.worker_config.guarantee == Guarantee::ExactlyOnce;
@@ -317,6 +329,11 @@ impl<C: Clients> StreamThread<C> {
     fn set_state(&self, state: ThreadState) {
         self.application.lifecycle.set_thread(self.thread - 1, state);
     }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }
 
 fn sleep_until(at: i64) {

@@ -127,7 +127,8 @@ impl<C: Clients> KafkaStreams<C> {
             let (commands, inbox) = mpsc::channel();
             let body = StreamThread { application: application.clone(), thread, commands: inbox };
             let name = application.ids.stream_thread(thread);
-            let join = std::thread::Builder::new().name(name).spawn(move || body.run()).map_err(StreamsError::Thread)?;
+            let join =
+                std::thread::Builder::new().name(name).spawn(move || body.run()).map_err(StreamsError::Thread)?;
             let handle = ThreadHandle { commands, thread: join.thread().clone() };
             application.threads.lock().unwrap_or_else(PoisonError::into_inner).push(handle);
             joins.push(join);

@@ -137,6 +137,8 @@ mod tests {
         assert_eq!(rows(&*codec, &store_key(60_000), Some(b"v"), 5), []);
         assert_eq!(codec.take_deleted_ranges(), [(vec![0; 8], 3i64.to_be_bytes().to_vec())]);
         assert_eq!(codec.take_deleted_ranges(), []);
+        rows(&*codec, &store_key(600_000), Some(b"v"), 5);
+        assert_eq!(codec.take_deleted_ranges(), [(vec![0; 8], 8i64.to_be_bytes().to_vec())], "from the first segment");
         let record = RawRecord { offset: 7, timestamp: 0, key: Some(b"short"), value: None, headers: None };
         assert!(codec.rows(&record, &mut |_, _| Ok(())).is_err());
     }

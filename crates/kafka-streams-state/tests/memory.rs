@@ -27,8 +27,9 @@ proptest! {
     #[test]
     fn s2_a_window_store_answers_as_a_map_with_expiry_does(
         script in script(),
+        cache_bytes in prop::sample::select(vec![0usize, 0, 300, 100_000]),
         row_bytes in prop::sample::select(vec![0usize, 2_000, 1_000_000]),
     ) {
-        window_model(&InMemoryBackends, row_bytes, &script);
+        window_model(&InMemoryBackends, ModelConfig { cache_bytes, row_bytes, listens: false }, &script);
     }
 }

@@ -1,4 +1,5 @@
 //! What typed stores write to their changelogs and forward, and when.
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -10,8 +10,8 @@ use kafka_streams_client::network::{
 };
 use kafka_streams_engine::port::{BrokerError, BrokerErrorKind};
 use kafka_streams_group::ClassicConfig;
-use kafka_streams_runtime::config::{self, ClientIds, ClientSettings, ProcessingGuarantee, StreamsSettings};
 use kafka_streams_runtime::StreamsError;
+use kafka_streams_runtime::config::{self, ClientIds, ClientSettings, ProcessingGuarantee, StreamsSettings};
 use kafka_streams_runtime::port::{Clients, ClusterAdmin, GroupLeader, Waker};
 use tokio::runtime::Handle;
 
@@ -88,9 +88,16 @@ impl Clients for KafkaClients {
         RdProduce::new(&settings, waker).map_err(|error| refused("make a producer", &error))
     }
 
-    fn join_group(&self, config: ClassicConfig, leader: Arc<dyn GroupLeader>, waker: Waker) -> MemberHandle {
+    fn join_group(
+        &self,
+        thread: &str,
+        config: ClassicConfig,
+        leader: Arc<dyn GroupLeader>,
+        waker: Waker,
+    ) -> MemberHandle {
         // A connection of its own for each member: JoinGroup is parked on the broker.
-        let cluster = cluster(self.membership.clone()).unwrap_or_else(|_| self.administration.clone());
+        let settings = ConnectionSettings { client_id: format!("{thread}-consumer"), ..self.membership.clone() };
+        let cluster = cluster(settings).unwrap_or_else(|_| self.administration.clone());
         MemberHandle::spawn(cluster, config, leader, &self.runtime, waker)
     }
 
@@ -113,7 +120,11 @@ fn properties(settings: &ClientSettings, client_id: String) -> Properties {
 fn cluster(settings: ConnectionSettings) -> Result<Cluster, StreamsError> {
     Cluster::new(settings).map_err(|error| {
         let message = error.to_string();
-        StreamsError::Broker(BrokerError { kind: BrokerErrorKind::Fatal, action: "set up connections".to_owned(), message })
+        StreamsError::Broker(BrokerError {
+            kind: BrokerErrorKind::Fatal,
+            action: "set up connections".to_owned(),
+            message,
+        })
     })
 }
 
@@ -159,7 +170,11 @@ fn security(security: &config::Security) -> Result<Security, StreamsError> {
 fn load(pem: &config::Pem) -> Result<String, StreamsError> {
     pem.load().map(|text| text.expose().to_owned()).map_err(|error| {
         let message = format!("a PEM file cannot be read: {error}");
-        StreamsError::Broker(BrokerError { kind: BrokerErrorKind::Fatal, action: "set up connections".to_owned(), message })
+        StreamsError::Broker(BrokerError {
+            kind: BrokerErrorKind::Fatal,
+            action: "set up connections".to_owned(),
+            message,
+        })
     })
 }
 

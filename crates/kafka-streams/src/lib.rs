@@ -70,26 +70,26 @@ pub mod prelude {
         UuidSerde, VecSerde,
     };
     pub use kafka_streams_core::{
-        Change, Context, DefaultSerde, Failure, Header, Headers, Processor, Punctuation, PunctuationType, Record, Serde,
-        SerdeError, SharedSerde, Step, TaskId, TimestampExtractor, Timestamp, TopicPartition,
+        Change, Context, DefaultSerde, Failure, Header, Headers, Processor, Punctuation, PunctuationType, Record,
+        Serde, SerdeError, SharedSerde, Step, TaskId, Timestamp, TimestampExtractor, TopicPartition,
     };
+    /// What [`StreamsBuilder::build`] returns on a mistake in the topology: all that it found.
+    pub use kafka_streams_dsl::BuildError as TopologyError;
     pub use kafka_streams_dsl::{
         Consumed, Grouped, KGroupedStream, KStream, KTable, Materialized, Produced, Repartitioned, StreamsBuilder,
         TimeWindowedKStream, TimeWindows,
     };
     pub use kafka_streams_naming::Naming;
-    #[cfg(feature = "json")]
-    pub use kafka_streams_serde_json::{Json, JsonSerde};
     pub use kafka_streams_runtime::config::{ProcessingGuarantee, StreamsConfig};
     pub use kafka_streams_runtime::{
         State, StateRestoreListener, StreamThreadExceptionResponse, StreamsError, TaskListener, ThreadState, ctrl_c,
     };
+    #[cfg(feature = "json")]
+    pub use kafka_streams_serde_json::{Json, JsonSerde};
     pub use kafka_streams_state::{
-        KeyValueStore, Stores, TimestampedKeyValueStore, TimestampedWindowStore, ValueAndTimestamp, Window, WindowStore,
-        Windowed,
+        KeyValueStore, Stores, TimestampedKeyValueStore, TimestampedWindowStore, ValueAndTimestamp, Window,
+        WindowStore, Windowed,
     };
-    /// What [`StreamsBuilder::build`] returns on a mistake in the topology: all that it found.
-    pub use kafka_streams_dsl::BuildError as TopologyError;
     pub use kafka_streams_topology::{OffsetReset, StoreRef, Topology};
 
     /// Cheaply cloneable bytes, for keys and values that are not looked into.

@@ -33,7 +33,7 @@ struct Options {
     /// Any other setting by its JVM key: `--config commit.interval.ms=1000`. May be given several times.
     #[arg(long = "config", value_parser = key_and_value)]
     config: Vec<(String, String)>,
-    /// Writes a line for each task that comes or goes to this file: time in ms, task, generation, acquired or released.
+    /// Writes a line for each task that comes or goes to this file: time in ns, task, generation, acquired or released.
     #[arg(long)]
     task_log: Option<std::path::PathBuf>,
 }
@@ -60,9 +60,7 @@ fn topology(input: &str, output: &str) -> Result<Topology, TopologyError> {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = Options::parse();
     tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()),
-        )
+        .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
         .with_writer(std::io::stderr)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .init();

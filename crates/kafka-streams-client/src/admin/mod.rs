@@ -37,7 +37,7 @@ use crate::error::{Error, code};
 use crate::network::{Address, Cluster, Connection, Lane};
 
 /// Times that a request to a coordinator or controller is sent: the second time after looking for a new one.
-const ATTEMPTS: usize = 1;
+const ATTEMPTS: usize = 2;
 /// ListOffsets: the timestamp that means the end of the log, and the one that means its start.
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;

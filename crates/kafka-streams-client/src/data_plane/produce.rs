@@ -34,8 +34,6 @@ const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(10);
 /// and abort that were left unfinished must be, before any other step. After every other error of a step the transaction
 /// is to be aborted, or, with [`BrokerErrorKind::Fenced`], the producer replaced.
 ///
-/// A timestamp of 0 is written as 1: librdkafka takes 0 as "now".
-///
 /// Made for one thread: it may move to another, but not be shared.
 pub struct RdProduce {
     topics: BTreeMap<Arc<str>, usize>,
@@ -223,20 +221,17 @@ impl Produce for RdProduce {
         let refused = |kind, failure: &Failure| {
             SendError::Refused(broker_error(kind, format!("write a record to {}", record.topic), failure))
         };
-        let timestamp = match record.timestamp {
-            None => 0,
-            // Only "now" is 0 for librdkafka.
-            Some(0) => 1,
-            Some(timestamp) if timestamp > 0 => timestamp,
-            Some(timestamp) => {
-                let text = format!("a timestamp is never negative, this is {timestamp}");
-                let failure = Failure::new(RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP as i32, text);
-                return Err(refused(BrokerErrorKind::RecordRefused, &failure));
-            }
-        };
+        if let Some(timestamp) = record.timestamp
+            && timestamp < 0
+        {
+            let text = format!("a timestamp is never negative, this is {timestamp}");
+            let failure = Failure::new(RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP as i32, text);
+            return Err(refused(BrokerErrorKind::RecordRefused, &failure));
+        }
         let index = self.topic_index(record.topic).map_err(|f| refused(kind_of_code(f.code), &f))?;
         let Some(state) = self.by_index.get(index) else { return Err(SendError::QueueFull) };
-        let unsent = Unsent { partition: record.partition, timestamp, key: record.key, value: record.value, tag };
+        let ProduceRecord { partition, timestamp, key, value, .. } = record;
+        let unsent = Unsent { partition, timestamp, key, value, tag };
         match state.topic.send(unsent, HeaderList::copy_of(record.headers)) {
             Ok(()) => {
                 self.in_flight += 1;

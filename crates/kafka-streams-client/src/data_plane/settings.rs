@@ -72,7 +72,8 @@ pub struct FetchSettings {
     pub group_id: String,
     /// Whether records of open and aborted transactions are left out.
     pub read_committed: bool,
-    /// Memory for fetched records, in bytes, if sixteen partitions wait for the worker; it may be overshot by half.
+    /// Memory for fetched records, in bytes, if sixteen partitions wait for the worker. A partition may exceed its share
+    /// by one batch as the topic's producer made it: brokers send batches whole.
     pub buffer_bytes: usize,
 }
 

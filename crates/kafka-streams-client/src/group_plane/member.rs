@@ -113,7 +113,7 @@ impl MemberTask {
             if phase == Phase::Stopped || (abandoned && !leaving) {
                 return;
             }
-            let parked = false;
+            let parked = phase == Phase::Parked;
             self.seat.set_parked(parked);
             let deadline = self.machine.next_deadline().map(|deadline_ms| {
                 let deadline = Duration::from_millis(u64::try_from(deadline_ms).unwrap_or(0));
@@ -189,12 +189,12 @@ impl MemberTask {
                     self.send(slot, self.wait_limit, |route| request::sync(route, request, sync));
                 }
                 Action::Heartbeat { request, heartbeat } => {
-                    let slot = self.waiting_slot.clone();
+                    let slot = self.heartbeat_slot.clone();
                     self.send(slot, self.request_limit, |route| request::heartbeat(route, request, heartbeat));
                 }
                 Action::Leave { request, leave } => {
                     self.leading = JoinSet::new();
-                    let slot = self.waiting_slot.clone();
+                    let slot = self.heartbeat_slot.clone();
                     self.send(slot, self.request_limit, |route| request::leave(route, request, leave));
                 }
             }

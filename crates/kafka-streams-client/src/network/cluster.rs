@@ -106,7 +106,7 @@ struct Place {
 }
 
 /// Rounds of a request to partition leaders: the first with what is known, the second after asking for leaders again.
-const LEADER_ROUNDS: usize = 1;
+const LEADER_ROUNDS: usize = 2;
 
 impl Cluster {
     /// Prepares a client; nothing is sent yet.

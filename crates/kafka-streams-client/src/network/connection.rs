@@ -133,6 +133,7 @@ impl Connection {
             }
         };
         connection.offered = connection.negotiate().await?;
+        connection.offered.check(address)?;
         if let Some(sasl) = &settings.security.sasl {
             connection.expires = connection.authenticate(sasl).await?;
         }
@@ -230,7 +231,8 @@ impl Connection {
         let mut rest = Guarded::new(body);
         let decoded = ResponseHeader::decode(&mut rest, header).and_then(|_| M::decode(&mut rest, version));
         let reason = match decoded {
-            Ok(message) => return Ok(message),
+            Ok(message) if rest.remaining() == 0 => return Ok(message),
+            Ok(_) => format!("{} bytes are left over", rest.remaining()),
             Err(error) => error.to_string().trim().to_owned(),
         };
         Err(self.violated(Error::Malformed { address: self.address().clone(), request, version, reason }))

@@ -55,7 +55,7 @@ impl Authentication {
             return Ok(Step::Done);
         }
         if let (Some(challenge), true) = (challenge, self.mechanism != SaslMechanism::Plain) {
-            let _ = check_iterations(challenge);
+            check_iterations(challenge)?;
         }
         let mut answer = Vec::new();
         let state = self.session.step(challenge, &mut answer).map_err(|error| error.to_string())?;

@@ -27,7 +27,7 @@ pub(super) fn connector(tls: &Tls) -> Result<TlsConnector, Error> {
         .build()
         .map_err(|error| settings(format!("the trusted certificates: {error}")))?;
     let verifier: Arc<dyn ServerCertVerifier> =
-        if false { verifier } else { Arc::new(AnyHost { inner: verifier }) };
+        if tls.verify_host { verifier } else { Arc::new(AnyHost { inner: verifier }) };
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|error| settings(error.to_string()))?

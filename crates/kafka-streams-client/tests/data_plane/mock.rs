@@ -27,7 +27,7 @@ fn records_travel_without_a_real_broker() {
     let mut reader = Reader::new(&cluster.bootstrap_servers(), false);
     for partition in 0..2 {
         let slot = reader.assign(&topic, partition, 0);
-        let (records, end) = reader.to_end(slot);
+        let (records, end) = reader.read_to_end(slot);
         let expected: Vec<String> = (0..1000).filter(|n| n % 2 == partition).map(|n| n.to_string()).collect();
         assert_eq!((values(&records), end), (expected, 500));
     }
@@ -56,7 +56,7 @@ fn trouble_that_passes_is_not_seen() {
     );
     let mut reader = Reader::new(&cluster.bootstrap_servers(), false);
     let slot = reader.assign(&topic, 0, 0);
-    assert_eq!(reader.to_end(slot).0.len(), 10);
+    assert_eq!(reader.read_to_end(slot).0.len(), 10);
 }
 
 #[test]

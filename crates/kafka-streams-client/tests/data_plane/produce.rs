@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kafka_streams_core::Headers;
 use kafka_streams_engine::port::{BrokerErrorKind, Produce, ProduceRecord, Progress, SendError};
 
 use super::support::*;
@@ -97,7 +96,7 @@ fn a_full_queue_takes_records_again_once_it_was_served() {
     let mut reader = Reader::new(&bootstrap, true);
     let slot = reader.assign(&topic, 0, 0);
     let expected: Vec<String> = (0..100).map(|number| number.to_string()).collect();
-    assert_eq!(values(&reader.to_end(slot).0), expected);
+    assert_eq!(values(&reader.read_to_end(slot).0), expected);
 }
 
 #[test]
@@ -150,13 +149,16 @@ fn a_record_of_the_first_millisecond_is_not_of_today() {
     let Some(bootstrap) = bootstrap() else { return };
     let topic = topic(&bootstrap, "epoch", 1);
     let mut writer = Writer::new(&bootstrap, None);
-    let headers = Headers::new();
-    let record = ProduceRecord { timestamp: Some(0), headers: &headers, ..plain(&topic, 0, "x") };
-    writer.produce.send(record, 0).unwrap();
+    for timestamp in [Some(0), Some(1), Some(0), None, Some(i64::from(u32::MAX))] {
+        writer.produce.send(ProduceRecord { timestamp, ..plain(&topic, 0, "x") }, 0).unwrap();
+    }
     writer.flush_all_written();
     let mut reader = Reader::new(&bootstrap, true);
     let slot = reader.assign(&topic, 0, 0);
-    assert_eq!(reader.take(slot, 1)[0].1, 1);
+    let read: Vec<i64> = reader.take(slot, 5).iter().map(|record| record.1).collect();
+    assert_eq!(read[..3], [0, 1, 0]);
+    assert!(read[3] > 1_700_000_000_000, "now: {read:?}");
+    assert_eq!(read[4], i64::from(u32::MAX));
 }
 
 #[test]

@@ -20,7 +20,8 @@ fn what_was_written_is_read_back_in_order() {
     headers.add("a", None);
     headers.add("\u{fc}", Some(Vec::new()));
     let none = Headers::new();
-    let written: Vec<(Option<i64>, &Headers, Option<&[u8]>, Option<&[u8]>)> = vec![
+    type Written<'a> = (Option<i64>, &'a Headers, Option<&'a [u8]>, Option<&'a [u8]>);
+    let written: Vec<Written<'_>> = vec![
         (Some(1_700_000_000_000), &headers, Some(b"key"), Some(b"value")),
         (Some(5), &none, None, Some(b"no key")),
         (Some(7), &none, Some(b"no value"), None),
@@ -42,7 +43,7 @@ fn what_was_written_is_read_back_in_order() {
 
     let mut reader = Reader::new(&bootstrap, false);
     let slot = reader.assign(&topic, 0, 0);
-    let (records, end) = reader.to_end(slot);
+    let (records, end) = reader.read_to_end(slot);
     assert_eq!(end, written.len() as i64);
     for (offset, (read, (timestamp, headers, key, value))) in records.iter().zip(&written).enumerate() {
         let now = timestamp.is_none();
@@ -106,10 +107,10 @@ fn the_end_comes_with_the_last_record() {
     writer.flush_all_written();
     let begun = Instant::now();
     let slot = reader.assign(&topic, 0, 0);
-    assert_eq!(reader.to_end(slot).1, 1);
+    assert_eq!(reader.read_to_end(slot).1, 1);
     writer.send(&topic, 0, "b");
     writer.flush_all_written();
-    assert_eq!(reader.to_end(slot).1, 2);
+    assert_eq!(reader.read_to_end(slot).1, 2);
     assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
 }
 
@@ -141,14 +142,14 @@ fn the_end_lies_behind_markers_and_aborted_records() {
     let slot = reader.assign(&topic, 0, 0);
     assert_eq!(reader.next(slot), Told::End(0));
     writer.transaction(&topic, 0, &["a", "b"], true);
-    let (records, end) = reader.to_end(slot);
+    let (records, end) = reader.read_to_end(slot);
     assert_eq!(
         (values(&records), end),
         (vec!["a".to_owned(), "b".to_owned()], 3),
         "the marker of the commit has offset 2"
     );
     writer.transaction(&topic, 0, &["x", "y"], false);
-    let (records, end) = reader.to_end(slot);
+    let (records, end) = reader.read_to_end(slot);
     assert_eq!((records, end), (vec![], 6), "two aborted records and their marker");
     writer.transaction(&topic, 0, &["c"], true);
     writer.transaction(&topic, 0, &["z"], false);
@@ -156,15 +157,12 @@ fn the_end_lies_behind_markers_and_aborted_records() {
     // The same log from its beginning, in one go.
     let mut again = Reader::new(&bootstrap, true);
     let slot = again.assign(&topic, 0, 0);
-    let (records, end) = loop {
-        let (mut records, mut end) = again.to_end(slot);
-        while end < 10 {
-            let (more, next) = again.to_end(slot);
-            records.extend(more);
-            end = next;
-        }
-        break (records, end);
-    };
+    let (mut records, mut end) = again.read_to_end(slot);
+    while end < 10 {
+        let (more, next) = again.read_to_end(slot);
+        records.extend(more);
+        end = next;
+    }
     assert_eq!((values(&records), end), (vec!["a".to_owned(), "b".to_owned(), "c".to_owned()], 10));
     assert_eq!(records.iter().map(|record| record.0).collect::<Vec<_>>(), [0, 1, 6]);
 }
@@ -184,12 +182,12 @@ fn an_open_transaction_holds_up_those_who_read_committed() {
 
     let mut committed = Reader::new(&bootstrap, true);
     let slot = committed.assign(&topic, 0, 0);
-    let (records, end) = committed.to_end(slot);
+    let (records, end) = committed.read_to_end(slot);
     assert_eq!((values(&records), end), (vec!["a".to_owned()], 2), "the last stable offset");
 
     let mut uncommitted = Reader::new(&bootstrap, false);
     let every = uncommitted.assign(&topic, 0, 0);
-    let (records, end) = uncommitted.to_end(every);
+    let (records, end) = uncommitted.read_to_end(every);
     assert_eq!((values(&records), end), (vec!["a".to_owned(), "b".to_owned(), "c".to_owned()], 4));
 
     writer.step(|produce| produce.commit_transaction()).unwrap();
@@ -260,7 +258,7 @@ fn an_assignment_tells_nothing_of_the_one_before() {
         }
     }
     let slot = *slots.last().unwrap();
-    assert_eq!(reader.to_end(slot).1, 100);
+    assert_eq!(reader.read_to_end(slot).1, 100);
     while read_of_neighbour.len() < 100 {
         if let Told::Records(records) = reader.next(neighbour) {
             read_of_neighbour.extend(records.iter().map(|record| record.0));

@@ -121,7 +121,7 @@ impl Reader {
     }
 
     /// All records up to the first end, and the end.
-    pub(crate) fn to_end(&mut self, slot: FetchSlot) -> (Vec<Read>, i64) {
+    pub(crate) fn read_to_end(&mut self, slot: FetchSlot) -> (Vec<Read>, i64) {
         let mut all = Vec::new();
         loop {
             match self.next(slot) {

@@ -71,9 +71,18 @@ enum Stage {
     /// Ask (again) at this time.
     Ask(i64),
     /// The changelog's id and bounds are asked for.
-    Asked { describe: CallId, list: CallId, description: Option<TopicDescription>, bounds: Option<LogBounds> },
+    Asked {
+        describe: CallId,
+        list: CallId,
+        description: Option<TopicDescription>,
+        bounds: Option<LogBounds>,
+    },
     /// The end of the position's leader epoch is asked for (truncation check of rule S6).
-    EpochAsked { call: CallId, topic_id: TopicId, bounds: LogBounds },
+    EpochAsked {
+        call: CallId,
+        topic_id: TopicId,
+        bounds: LogBounds,
+    },
     Reading(Reading),
     Done(StorePosition),
 }
@@ -227,7 +236,8 @@ impl<F: Fetch, A: Admin> Restorer<F, A> {
 
     fn on_answer(&mut self, id: TaskId, store: &mut StoreJob, reply: Reply, now: i64) -> Result<(), RestoreError> {
         let Some(changelog) = store.source.changelog.clone() else { return Ok(()) };
-        let missing = || RestoreError::NoChangelog { store: store.source.spec.name.clone(), changelog: changelog.clone() };
+        let missing =
+            || RestoreError::NoChangelog { store: store.source.spec.name.clone(), changelog: changelog.clone() };
         match (&mut store.stage, reply) {
             (Stage::Asked { description, .. }, Reply::DescribeTopics(Ok(topics))) => {
                 match topics.into_iter().next().flatten() {
@@ -244,10 +254,7 @@ impl<F: Fetch, A: Admin> Restorer<F, A> {
                 };
                 return self.begin(id, store, topic_id, bounds, truncated, now);
             }
-            (
-                _,
-                Reply::DescribeTopics(Err(error)) | Reply::ListOffsets(Err(error)) | Reply::EpochEnd(Err(error)),
-            ) => {
+            (_, Reply::DescribeTopics(Err(error)) | Reply::ListOffsets(Err(error)) | Reply::EpochEnd(Err(error))) => {
                 return self.retry(store, error, now);
             }
             _ => {}
@@ -256,7 +263,9 @@ impl<F: Fetch, A: Admin> Restorer<F, A> {
             let (topic_id, bounds) = (description.id, *bounds);
             store.failing_since = None;
             match position_of(store) {
-                Some(position) if position.leader_epoch >= 0 && keep(&position, topic_id, bounds, now, &self.config).is_ok() => {
+                Some(position)
+                    if position.leader_epoch >= 0 && keep(&position, topic_id, bounds, now, &self.config).is_ok() =>
+                {
                     let call = self.admin.call(Call::EpochEnd(vec![(changelog, position.leader_epoch)]));
                     store.stage = Stage::EpochAsked { call, topic_id, bounds };
                 }
@@ -458,7 +467,9 @@ fn open(task: TaskId, source: &RestoreStore) -> Result<Arc<dyn StoreBackend>, Re
     let name = &source.spec.name;
     let store_error = |error| RestoreError::Store { store: name.clone(), error };
     match source.backends.open(task, name) {
-        Err(error @ (StoreError::Unreadable { .. } | StoreError::UnknownFormat { .. })) if source.changelog.is_some() => {
+        Err(error @ (StoreError::Unreadable { .. } | StoreError::UnknownFormat { .. }))
+            if source.changelog.is_some() =>
+        {
             tracing::warn!(%task, store = %name, %error, "store is wiped and restored from its changelog (S6)");
             source.backends.destroy(task, name).map_err(store_error)?;
             source.backends.open(task, name).map_err(store_error)

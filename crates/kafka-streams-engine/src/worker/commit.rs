@@ -10,9 +10,7 @@ use kafka_streams_state::Uncommitted;
 use crate::commit_point::CommitPoint;
 use crate::config::Guarantee;
 use crate::error::WorkerError;
-use crate::port::{
-    Admin, BrokerError, BrokerErrorKind, Call, CallId, Group, OffsetToCommit, Produce, Progress, Reply,
-};
+use crate::port::{Admin, BrokerError, BrokerErrorKind, Call, CallId, Group, OffsetToCommit, Produce, Progress, Reply};
 use crate::worker::recover::Trouble;
 use crate::worker::{Mode, Ports, Worker};
 
@@ -34,12 +32,18 @@ enum Stage {
     #[default]
     Idle,
     /// Empty the caches, pass by pass, handing the output to the producer after each.
-    Flush { passes: u32, flushed: bool },
+    Flush {
+        passes: u32,
+        flushed: bool,
+    },
     /// Wait until everything is acknowledged.
     Acknowledged,
     SendOffsets,
     CommitTransaction,
-    CommitOffsets { call: Option<CallId>, retry_at: i64 },
+    CommitOffsets {
+        call: Option<CallId>,
+        retry_at: i64,
+    },
 }
 
 impl Commit {

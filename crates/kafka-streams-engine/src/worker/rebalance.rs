@@ -29,7 +29,10 @@ impl<P: Ports> Worker<P> {
                         revoke.tasks.retain(|(id, _)| !active.contains(id));
                     }
                     for (id, partitions) in assigned.active {
-                        if self.mode == Mode::Running && !self.tasks.contains_key(&id) && !self.starting.contains_key(&id) {
+                        if self.mode == Mode::Running
+                            && !self.tasks.contains_key(&id)
+                            && !self.starting.contains_key(&id)
+                        {
                             self.begin_start(id, partitions, now);
                         }
                     }
@@ -98,13 +101,13 @@ impl<P: Ports> Worker<P> {
     }
 
     pub(super) fn cancel_start(&mut self, id: TaskId) {
-        if let Some(starting) = self.starting.remove(&id) {
-            if starting.is_owned() {
-                // Its stores are closed when the restore says so; until then nobody else may open them.
-                self.restore.cancel(id);
-                self.cancelling.insert(id);
-                self.notices.push_back(Notice::Released { generation: self.generation, task: id });
-            }
+        if let Some(starting) = self.starting.remove(&id)
+            && starting.is_owned()
+        {
+            // Its stores are closed when the restore says so; until then nobody else may open them.
+            self.restore.cancel(id);
+            self.cancelling.insert(id);
+            self.notices.push_back(Notice::Released { generation: self.generation, task: id });
         }
     }
 

@@ -329,15 +329,17 @@ impl<P: Ports> Worker<P> {
                 return Err(WorkerError::Bug(format!("task {id} has no source for {partition}")));
             };
             let extractor = graph.sources.get(source).and_then(|source| source.timestamp_extractor);
-            let slot = self
-                .fetch
-                .assign(&partition, offset)
-                .map_err(|error| WorkerError::Fetch { task: id, partition: partition.clone(), error })?;
+            let slot = self.fetch.assign(&partition, offset).map_err(|error| WorkerError::Fetch {
+                task: id,
+                partition: partition.clone(),
+                error,
+            })?;
             let extractor = extractor.unwrap_or(self.config.timestamp_extractor);
             cx.stream_time = cx.stream_time.max(metadata.partition_time);
             queues.push(RecordQueue::new(partition, source, slot, extractor, offset, metadata.partition_time));
         }
-        let states = stores.into_iter().map(|store| StoreState { acked: store.position.offset, position: store.position });
+        let states =
+            stores.into_iter().map(|store| StoreState { acked: store.position.offset, position: store.position });
         self.next_incarnation = self.next_incarnation.wrapping_add(1);
         let group = PartitionGroup::new(queues);
         let mut task = Task::new(id, self.next_incarnation, graph, cx, group, states.collect());

@@ -10,7 +10,7 @@ use rdkafka::bindings::{self as rd, rd_kafka_resp_err_t as Code, rd_kafka_t};
 
 use super::config::{Config, ERROR_TEXT_SIZE};
 use super::failure::text_at;
-use super::{Failure, GroupMetadata, PartitionList, Queue, Signal, codes};
+use super::{Failure, GroupMetadata, PartitionList, Queue, Signal, codes, epoch};
 use crate::data_plane::log;
 
 /// What a client is for.
@@ -44,6 +44,9 @@ impl Client {
         unsafe {
             rd::rd_kafka_conf_set_log_cb(config.as_ptr(), Some(on_log));
             rd::rd_kafka_conf_set_events(config.as_ptr(), rd::RD_KAFKA_EVENT_DR | rd::RD_KAFKA_EVENT_ERROR);
+        }
+        if role == Role::Producer {
+            epoch::intercept(&config);
         }
         let mut text = [0 as c_char; ERROR_TEXT_SIZE];
         let conf = config.into_ptr();

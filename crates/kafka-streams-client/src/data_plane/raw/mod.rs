@@ -11,6 +11,7 @@
 mod client;
 mod codes;
 mod config;
+mod epoch;
 mod event;
 mod failure;
 mod group_metadata;

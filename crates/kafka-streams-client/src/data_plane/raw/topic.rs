@@ -8,7 +8,7 @@ use kafka_streams_core::Headers;
 use rdkafka::bindings::{self as rd, rd_kafka_headers_t, rd_kafka_topic_t, rd_kafka_vtype_t as V};
 
 use super::codes::{self, NO_ERROR};
-use super::{Client, Failure};
+use super::{Client, Failure, epoch};
 
 // Tags travel as pointers.
 const _: () = assert!(size_of::<u64>() <= size_of::<*mut c_void>(), "tags of 64 bits need a 64-bit platform");
@@ -30,8 +30,8 @@ unsafe impl Send for Topic {}
 pub(in super::super) struct Unsent<'a> {
     /// `None` lets librdkafka's partitioner choose.
     pub(in super::super) partition: Option<i32>,
-    /// Milliseconds since the epoch; 0 lets librdkafka put the wall-clock time.
-    pub(in super::super) timestamp: i64,
+    /// Milliseconds since the epoch, not negative; `None` lets librdkafka put the wall-clock time.
+    pub(in super::super) timestamp: Option<i64>,
     /// `None` is a null key.
     pub(in super::super) key: Option<&'a [u8]>,
     /// `None` is a null value.
@@ -58,6 +58,12 @@ impl Topic {
         let (value, value_size) = parts(record.value);
         let partition = record.partition.unwrap_or(PARTITION_UNASSIGNED);
         let flags: c_int = rd::RD_KAFKA_MSG_F_COPY;
+        // librdkafka's 0 is "now".
+        let timestamp = match record.timestamp {
+            None => 0,
+            Some(0) => epoch::MARK,
+            Some(timestamp) => timestamp,
+        };
         let tag = record.tag as *mut c_void;
         let list = headers.as_ref().map_or(ptr::null_mut(), |headers| headers.0.as_ptr());
         // SAFETY: each tag is followed by arguments of the C types that rdkafka.h has for it, and the list ends with END.
@@ -73,7 +79,7 @@ impl Topic {
                 V::RD_KAFKA_VTYPE_MSGFLAGS as c_int,
                 flags,
                 V::RD_KAFKA_VTYPE_TIMESTAMP as c_int,
-                record.timestamp,
+                timestamp,
                 V::RD_KAFKA_VTYPE_KEY as c_int,
                 key,
                 key_size,

@@ -1,0 +1,115 @@
+//! Trouble with the broker: it is down, or it refuses.
+
+use std::time::Duration;
+
+use kafka_streams_tests::{Broker, BrokerFile, Isolation, Jvm, OwnBroker, Program, WordCount, reference};
+
+fn says(text: &str, parts: &[&str]) -> anyhow::Result<()> {
+    for part in parts {
+        anyhow::ensure!(text.contains(part), "`{part}` is not in: {text}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_broker_that_is_down_is_waited_for_at_the_start_and_in_the_middle() -> anyhow::Result<()> {
+    let Some(own) = OwnBroker::start("down-and-up")? else { return Ok(()) };
+    let broker = &own.broker;
+    let dir = tempfile::tempdir()?;
+    let word_count = WordCount::new(broker, dir.path(), 2, true).await?;
+    let mut all = reference::text(20_000, 71);
+    broker.write_lines(&word_count.input, all.iter().map(String::as_str))?;
+    own.down()?;
+    let mut program = word_count.start("one")?;
+    program.wait_for_log("cannot reach the cluster yet")?;
+    own.up()?;
+    word_count.expect_counts(broker, &reference::count(all.iter().map(String::as_str)))?;
+
+    // In the middle, with records in flight.
+    let more = reference::text(400_000, 72);
+    broker.write_lines(&word_count.input, more.iter().map(String::as_str))?;
+    all.extend(more);
+    own.kill()?;
+    std::thread::sleep(Duration::from_secs(3));
+    anyhow::ensure!(program.is_running()?, "the program has ended:\n{}", program.log()?);
+    own.up()?;
+    if let Err(error) = word_count.expect_counts(broker, &reference::count(all.iter().map(String::as_str))) {
+        anyhow::bail!("{error:#}; the log:\n{}", program.log()?);
+    }
+    anyhow::ensure!(program.stop()?.success());
+    reference::counts_only_grow(&broker.read(&word_count.output, Isolation::ReadCommitted)?)
+}
+
+#[tokio::test]
+async fn a_program_whose_broker_is_down_stops_when_asked_to() -> anyhow::Result<()> {
+    let Some(broker) = Broker::get() else { return Ok(()) };
+    let dir = tempfile::tempdir()?;
+    let mut word_count = WordCount::new(&broker, dir.path(), 1, true).await?;
+    // Nobody listens at the port of a listener that was just closed.
+    word_count.bootstrap = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+    let mut program = word_count.start("one")?;
+    program.wait_for_log("cannot reach the cluster yet")?;
+    anyhow::ensure!(program.stop_within(Duration::from_secs(5))?.success());
+    Ok(())
+}
+
+/// A word count of the user `nobody`, who may do what the test allows.
+struct Restricted {
+    broker: Broker,
+    jvm: Jvm,
+    word_count: WordCount,
+    _dir: tempfile::TempDir,
+}
+
+impl Restricted {
+    async fn new() -> anyhow::Result<Option<Restricted>> {
+        let (Some(broker), Some(file), Some(jvm)) = (Broker::get(), BrokerFile::get()?, Jvm::get()) else {
+            return Ok(None);
+        };
+        let dir = tempfile::tempdir()?;
+        let jaas = format!(
+            "org.apache.kafka.common.security.plain.PlainLoginModule required username=\"nobody\" password=\"{}\";",
+            file.password("nobody")?
+        );
+        let mut word_count = WordCount::new(&broker, dir.path(), 1, true)
+            .await?
+            .with("security.protocol", "SASL_PLAINTEXT")
+            .with("sasl.mechanism", "PLAIN")
+            .with("sasl.jaas.config", &jaas);
+        word_count.bootstrap = file.listener("sasl_plaintext")?;
+        Ok(Some(Restricted { broker, jvm, word_count, _dir: dir }))
+    }
+
+    fn allow(&self, resource: &str, name: &str, operations: &[&str]) -> anyhow::Result<()> {
+        self.jvm.acl(&self.broker.bootstrap, "allow", "nobody", (resource, name), operations)
+    }
+
+    fn start(&self) -> anyhow::Result<Program> {
+        self.word_count.start("one")
+    }
+}
+
+#[tokio::test]
+async fn a_missing_right_is_an_error_that_names_the_resource() -> anyhow::Result<()> {
+    let Some(restricted) = Restricted::new().await? else { return Ok(()) };
+    let WordCount { input, output, application_id, .. } = &restricted.word_count;
+    let text = reference::text(3_000, 73);
+    restricted.broker.write_lines(input, text.iter().map(String::as_str))?;
+    let own = format!("{application_id}-*");
+
+    // Right after right is given, and the next one that is missing is named.
+    says(&restricted.start()?.failure()?, &["uthoriz", application_id])?;
+    restricted.allow("GROUP", application_id, &["READ", "DESCRIBE"])?;
+    says(&restricted.start()?.failure()?, &["uthoriz", input])?;
+    restricted.allow("TOPIC", input, &["READ", "DESCRIBE"])?;
+    says(&restricted.start()?.failure()?, &["uthoriz", &format!("{application_id}-")])?;
+    restricted.allow("TOPIC", &own, &["CREATE", "READ", "WRITE", "DESCRIBE", "DELETE"])?;
+    says(&restricted.start()?.failure()?, &["uthoriz", "transactional"])?;
+    restricted.allow("TRANSACTIONAL_ID", &own, &["WRITE", "DESCRIBE"])?;
+    says(&restricted.start()?.failure()?, &["uthoriz", output])?;
+    restricted.allow("TOPIC", output, &["WRITE", "DESCRIBE"])?;
+    let program = restricted.start()?;
+    restricted.word_count.expect_counts(&restricted.broker, &reference::count(text.iter().map(String::as_str)))?;
+    anyhow::ensure!(program.stop()?.success());
+    reference::counts_only_grow(&restricted.broker.read(output, Isolation::ReadCommitted)?)
+}
