@@ -204,7 +204,6 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedTable<K, V> {
                 None => Some(row),
             },
             subtract: move |_: &K, row: V, result: V| Some(subtractor(result, row)),
-            is_reduction: true,
         };
         self.add(name, prefix::TABLE_REDUCE, results, aggregation, materialized)
     }
@@ -241,7 +240,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedTable<K, V> {
         G: Fn(&K, V, A) -> Option<A> + Send + Sync + 'static,
     {
         let results = materialized.values.or_inherited(None);
-        let aggregation = TableAggregation { results: results.clone(), add, subtract, is_reduction: false };
+        let aggregation = TableAggregation { results: results.clone(), add, subtract };
         self.add(name, prefix::TABLE_AGGREGATE, results, aggregation, materialized)
     }
 

@@ -8,11 +8,11 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use kafka_streams_core::serde::{I64Serde, StringSerde};
+use kafka_streams_core::serde::{I64Serde, OptionSerde, StringSerde};
 use kafka_streams_core::{Context, Processor, Punctuation, PunctuationType, Record, Step};
 use kafka_streams_dsl::{
     BuildError, Consumed, Grouped, IntoRow, KStream, KTable, Materialized, Naming, Produced, Repartitioned,
-    StreamsBuilder, TimeWindows,
+    StreamsBuilder, TimeWindowedSerde, TimeWindows,
 };
 use kafka_streams_state::{KeyValueStore, Stores};
 use kafka_streams_topology::{Topology, TopologyError};
@@ -104,7 +104,11 @@ fn windows_of_a_key_are_in_one_partition_of_the_output() {
             .group_by_key(Grouped::default())
             .windowed_by(TimeWindows::of_size_with_no_grace(Duration::from_millis(10)))
             .count(Materialized::default());
-        counts.filter(|_, _| true).to_stream().to_with("out", Produced::windowed());
+        let changes = counts.filter(|_, _| true).to_stream();
+        changes.to_with("out", Produced::windowed());
+        // The stream knows that its keys are windowed, whatever is said of their serde.
+        let keys = TimeWindowedSerde::new(StringSerde, Duration::from_millis(10));
+        changes.to_with("out2", Produced::with(keys, OptionSerde(I64Serde)));
     });
     let mut driver = Driver::new(&topology);
     driver.pipe("in", Some("a"), Some("x"), 3);
@@ -113,6 +117,7 @@ fn windows_of_a_key_are_in_one_partition_of_the_output() {
     assert_eq!(keys, [b"a\0\0\0\0\0\0\0\0", b"a\0\0\0\0\0\0\0\x0a"]);
     let hash = kafka_streams_core::murmur2(b"a");
     assert_eq!(driver.partitions["out"], [PartitionChoice::ByHash(hash); 2]);
+    assert_eq!(driver.partitions["out2"], [PartitionChoice::ByHash(hash); 2]);
 }
 
 #[test]

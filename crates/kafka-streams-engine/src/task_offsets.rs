@@ -65,6 +65,13 @@ impl TaskOffsets {
         }
     }
 
+    /// Gives back all tasks of a worker that has ended; their offsets stay those known before.
+    pub fn release_all(&self, worker: u32) {
+        for entry in self.lock().values_mut().filter(|entry| entry.owner == Some(worker)) {
+            (entry.owner, entry.running) = (None, false);
+        }
+    }
+
     /// Claims a task that nobody works on, runs `remove` on its directory, and forgets it; false if it is in use.
     pub fn remove_unowned<E>(&self, task: TaskId, remove: impl FnOnce() -> Result<(), E>) -> Result<bool, E> {
         let mut tasks = self.lock();

@@ -208,6 +208,20 @@ pub struct Worker<P: Ports> {
     shutdown_pending: bool,
     /// The membership machine has stopped: it will not say goodbye.
     seat_gone: bool,
+    /// Dropped last: the stores of all tasks are closed by then.
+    _ownership: Ownership,
+}
+
+/// Gives a worker's tasks back to the other threads of its process, however the worker ends.
+struct Ownership {
+    task_offsets: TaskOffsets,
+    worker: u32,
+}
+
+impl Drop for Ownership {
+    fn drop(&mut self) {
+        self.task_offsets.release_all(self.worker);
+    }
 }
 
 /// Since when, and when last, an error has come up.
@@ -238,6 +252,7 @@ impl<P: Ports> Worker<P> {
         group.tell(Event::Subscribe { topics });
         group.tell(Event::TaskOffsetSums(setup.task_offsets.sums_for(setup.worker)));
         group.tell(Event::Start);
+        let ownership = Ownership { task_offsets: setup.task_offsets.clone(), worker: setup.worker };
         Ok(Worker {
             producer_ready: setup.config.guarantee == Guarantee::AtLeastOnce,
             topology: setup.topology,
@@ -274,6 +289,7 @@ impl<P: Ports> Worker<P> {
             was_running: false,
             shutdown_pending: false,
             seat_gone: false,
+            _ownership: ownership,
         })
     }
 
@@ -473,7 +489,7 @@ impl<P: Ports> Worker<P> {
         let mut ids: Vec<TaskId> = self.tasks.keys().copied().collect();
         let first = self.next_task.take().and_then(|next| ids.iter().position(|id| *id >= next)).unwrap_or(0);
         ids.rotate_left(first);
-        let deadline = now + TURN_MS;
+        let deadline = (self.clock)() + TURN_MS;
         for id in ids {
             let left = deadline - (self.clock)();
             if left <= 0 {
@@ -500,11 +516,13 @@ impl<P: Ports> Worker<P> {
         match task.drain_if_any(&mut self.produce, &mut self.in_transaction, self.config.guarantee)? {
             Drained::All => Ok(true),
             Drained::Blocked => Ok(false),
-            Drained::Broken(error) => {
-                let reason = error.to_string();
-                self.trouble = trouble_of(&error).or(Some(Trouble::StartAnew { reason }));
-                Ok(false)
-            }
+            Drained::Broken(error) => match trouble_of(&error) {
+                Some(trouble) => {
+                    self.trouble = Some(trouble);
+                    Ok(false)
+                }
+                None => Err(WorkerError::Broker { what: format!("task {id}: writing"), error }),
+            },
             Drained::Failing(topic, error) => {
                 self.bear(&format!("looking up output topic {topic}"), start::retriable_if_unknown(error), now)?;
                 Ok(false)
@@ -569,20 +587,6 @@ fn fails(failing: &mut BTreeMap<String, Failing>, what: String, now: i64) -> i64
     }
     entry.last = now;
     now - entry.since
-}
-
-impl<P: Ports> Drop for Worker<P> {
-    /// A worker that could not close in good order still gives its tasks back to the other threads of its process.
-    fn drop(&mut self) {
-        let tasks = std::mem::take(&mut self.tasks);
-        let mut owned: Vec<TaskId> =
-            tasks.keys().chain(self.starting.keys()).chain(&self.cancelling).copied().collect();
-        drop(tasks);
-        for task in owned.drain(..) {
-            self.restore.cancel(task);
-            self.task_offsets.release(task, self.worker, None);
-        }
-    }
 }
 
 /// What an error of a sent record means for all tasks that share the producer (rule C4); `None` if it concerns the

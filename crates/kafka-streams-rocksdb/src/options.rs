@@ -107,7 +107,10 @@ impl Shared {
     /// The column families of one database.
     pub(crate) fn column_families(&self) -> [ColumnFamilyDescriptor; 2] {
         let rows = ColumnFamilyDescriptor::new(rocksdb::DEFAULT_COLUMN_FAMILY_NAME, self.rows());
-        [rows, ColumnFamilyDescriptor::new(META, Options::default())]
+        let mut meta = Options::default();
+        // Small for the sake of tasks with many stores; thousands of positions fit, and a flush takes the rows along.
+        meta.set_write_buffer_size(MEMORY_MIN);
+        [rows, ColumnFamilyDescriptor::new(META, meta)]
     }
 
     fn rows(&self) -> Options {

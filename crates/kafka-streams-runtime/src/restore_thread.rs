@@ -138,23 +138,21 @@ fn run<F: Fetch, A: Admin>(
                     tickets.insert(task.task, ticket);
                     restorer.submit(task);
                 }
-                Command::Cancel(task) => restorer.cancel(task),
+                Command::Cancel(task) => {
+                    restorer.cancel(task);
+                    // Before the next command: a new order of this task has a ticket of its own.
+                    if !pass_on(&mut restorer, &tickets, outbox, on_event) {
+                        return;
+                    }
+                }
                 Command::Wake => {}
                 Command::Stop => return,
             }
             next = inbox.try_recv().ok();
         }
         let result = restorer.step(now_ms());
-        let mut news = false;
-        while let Some(event) = restorer.poll_event() {
-            let Some(ticket) = tickets.get(&task_of(&event)) else { continue };
-            if outbox.send((*ticket, event)).is_err() {
-                return;
-            }
-            news = true;
-        }
-        if news {
-            on_event();
+        if !pass_on(&mut restorer, &tickets, outbox, on_event) {
+            return;
         }
         wait = match result {
             StepResult::Worked => Duration::ZERO,
@@ -164,6 +162,27 @@ fn run<F: Fetch, A: Admin>(
             }
         };
     }
+}
+
+/// Passes the restorer's news on to the worker; false if the worker is gone.
+fn pass_on<F: Fetch, A: Admin>(
+    restorer: &mut Restorer<F, A>,
+    tickets: &BTreeMap<TaskId, u64>,
+    outbox: &Sender<(u64, RestoreEvent)>,
+    on_event: &Waker,
+) -> bool {
+    let mut news = false;
+    while let Some(event) = restorer.poll_event() {
+        let Some(ticket) = tickets.get(&task_of(&event)) else { continue };
+        if outbox.send((*ticket, event)).is_err() {
+            return false;
+        }
+        news = true;
+    }
+    if news {
+        on_event();
+    }
+    true
 }
 
 fn task_of(event: &RestoreEvent) -> TaskId {

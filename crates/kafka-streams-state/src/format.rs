@@ -1,4 +1,4 @@
-//! The bytes of keys and values, as the JVM writes them to changelogs (`jvm` facts of release 4.3).
+//! The bytes of keys and values: in changelogs those of Kafka Streams 4.3 on the JVM, in rows our own around them.
 
 pub(crate) mod value;
 pub(crate) mod window_key;

@@ -24,7 +24,7 @@ impl KafkaStreams {
     /// The configuration is wrong, or the state directory cannot be used.
     pub fn new(topology: Topology, config: StreamsConfig) -> Result<Self, StreamsError> {
         let adapters = Adapters {
-            clients: Box::new(|handle, settings, ids| KafkaClients::new(handle, settings, ids)),
+            clients: Box::new(KafkaClients::new),
             persistent_stores: Box::new(|directory, budget: &Arc<MemoryBudget>| {
                 let options = RocksDbOptions::with_memory(budget.database());
                 Ok(Arc::new(RocksDbBackends::new(directory, options)))

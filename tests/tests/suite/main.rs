@@ -1,9 +1,14 @@
 //! The suite on a real broker. Run by `cargo xtask test`; every test has topics and application ids of its own, so that
 //! all of them run side by side.
 
+mod bad_input;
+mod broker_trouble;
 mod crash;
 mod interop;
 mod kill;
+mod lifecycle;
 mod rebalance;
 mod restart;
+mod security;
+mod state_trouble;
 mod word_count;

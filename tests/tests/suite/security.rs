@@ -74,17 +74,15 @@ async fn scram_sha_512_over_tls() -> anyhow::Result<()> {
     let Some(file) = BrokerFile::get()? else { return Ok(()) };
     let (password, ca) = (file.password("streams")?, file.pem("ca_pem")?);
     let jaas = jaas(SCRAM, "streams", &password);
-    let log = counts(
-        "sasl_ssl",
-        &[
+    let settings = [
             ("security.protocol", "SASL_SSL"),
             ("sasl.mechanism", "SCRAM-SHA-512"),
             ("sasl.jaas.config", &jaas),
             ("ssl.truststore.type", "PEM"),
             ("ssl.truststore.location", path(&ca)?),
-        ],
-    );
-    keeps(&log.await?, &password)
+        ];
+    let log = counts("sasl_ssl", &settings).await?;
+    keeps(&log, &password)
 }
 
 #[tokio::test]
@@ -95,19 +93,17 @@ async fn a_client_certificate_over_tls() -> anyhow::Result<()> {
     let (certificate, key) = (std::fs::read_to_string(certificate)?, std::fs::read_to_string(key)?);
     let both = dir.path().join("client.pem");
     std::fs::write(&both, format!("{key}{certificate}"))?;
-    let log = counts(
-        "ssl",
-        &[
+    let settings = [
             ("security.protocol", "SSL"),
             ("ssl.truststore.type", "PEM"),
             ("ssl.truststore.location", path(&ca)?),
             ("ssl.keystore.type", "PEM"),
             ("ssl.keystore.location", path(&both)?),
-        ],
-    );
+        ];
+    let log = counts("ssl", &settings).await?;
     let secret = key.lines().nth(1).unwrap_or_default();
     anyhow::ensure!(secret.len() > 40, "the key is not PEM");
-    keeps(&log.await?, secret)
+    keeps(&log, secret)
 }
 
 #[tokio::test]
@@ -116,25 +112,19 @@ async fn a_wrong_password_is_a_clear_error_that_does_not_tell_it() -> anyhow::Re
     let ca = file.pem("ca_pem")?;
     let canary = "canary-5Fq8-do-not-log";
     let plain = jaas(PLAIN, "streams", canary);
-    let log = fails(
-        "sasl_plaintext",
-        &[("security.protocol", "SASL_PLAINTEXT"), ("sasl.mechanism", "PLAIN"), ("sasl.jaas.config", &plain)],
-    );
-    let log = log.await?;
+    let settings = [("security.protocol", "SASL_PLAINTEXT"), ("sasl.mechanism", "PLAIN"), ("sasl.jaas.config", &plain)];
+    let log = fails("sasl_plaintext", &settings).await?;
     keeps(&log, canary)?;
     anyhow::ensure!(log.to_lowercase().contains("authentication"), "{log}");
     let scram = jaas(SCRAM, "streams", canary);
-    let log = fails(
-        "sasl_ssl",
-        &[
+    let settings = [
             ("security.protocol", "SASL_SSL"),
             ("sasl.mechanism", "SCRAM-SHA-512"),
             ("sasl.jaas.config", &scram),
             ("ssl.truststore.type", "PEM"),
             ("ssl.truststore.location", path(&ca)?),
-        ],
-    );
-    let log = log.await?;
+        ];
+    let log = fails("sasl_ssl", &settings).await?;
     keeps(&log, canary)?;
     anyhow::ensure!(log.to_lowercase().contains("authentication"), "{log}");
     Ok(())
@@ -157,17 +147,14 @@ async fn a_broker_with_a_certificate_of_another_authority_is_refused() -> anyhow
     let Some(file) = BrokerFile::get()? else { return Ok(()) };
     let other = file.pem("other_ca_pem")?;
     let jaas = jaas(SCRAM, "streams", &file.password("streams")?);
-    let log = fails(
-        "sasl_ssl",
-        &[
+    let settings = [
             ("security.protocol", "SASL_SSL"),
             ("sasl.mechanism", "SCRAM-SHA-512"),
             ("sasl.jaas.config", &jaas),
             ("ssl.truststore.type", "PEM"),
             ("ssl.truststore.location", path(&other)?),
-        ],
-    );
-    let log = log.await?;
+        ];
+    let log = fails("sasl_ssl", &settings).await?;
     anyhow::ensure!(log.to_lowercase().contains("certificate"), "{log}");
     Ok(())
 }

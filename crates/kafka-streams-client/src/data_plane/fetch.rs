@@ -98,6 +98,10 @@ impl Fetch for RdFetch {
         if offset < 0 {
             return Err(refused("an offset is never negative"));
         }
+        // A second queue of the partition would take the signal away from the first.
+        if self.slots.values().any(|slot| slot.partition == *partition) {
+            return Err(refused("it is being read already"));
+        }
         let topic = CString::new(&*partition.topic).map_err(|_| refused("the topic's name has a zero byte"))?;
         let list = PartitionList::of(&topic, partition.partition, offset).ok_or_else(|| refused("out of memory"))?;
         // The queue is taken out of the consumer's before the first message can come.
@@ -125,12 +129,15 @@ impl Fetch for RdFetch {
         self.serve_errors();
         let slot = self.slots.get_mut(&slot)?;
         if slot.pending.is_empty() && !slot.broken && slot.queue.signal().take() {
-            let messages = slot.queue.consume(&mut self.scratch, max_records);
+            let (messages, failures) = slot.queue.consume(&mut self.scratch, max_records);
             let drained = messages.as_slice().len() < max_records;
             if !drained {
                 slot.queue.signal().raise();
             }
             slot.take_in(messages, &mut self.passing);
+            for failure in &failures {
+                slot.take_in_other(NO_OFFSET, failure, &mut self.passing);
+            }
             if drained {
                 slot.notice_end(&self.client);
             }
@@ -242,6 +249,9 @@ impl fmt::Debug for RdFetch {
         f.debug_map().entries(slots).finish()
     }
 }
+
+/// An error that is not of a record.
+const NO_OFFSET: i64 = -1;
 
 /// The position lies outside of the log. With `auto.offset.reset=error` librdkafka says the first of these.
 const OUT_OF_RANGE: &[Code] =

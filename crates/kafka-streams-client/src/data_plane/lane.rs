@@ -30,7 +30,7 @@ const STEP_LIMIT: Duration = Duration::from_secs(10);
 const SLICE: Duration = Duration::from_millis(500);
 
 /// As [`SLICE`] for a flush, which gives way to steps.
-const FLUSH_SLICE: Duration = Duration::from_millis(20);
+const FLUSH_SLICE: Duration = Duration::from_millis(5);
 
 /// Pause before a call is repeated that failed with an error that passes.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
@@ -127,7 +127,7 @@ impl Lane {
         state.queued.is_some() || state.running.is_some()
     }
 
-    /// Sends what waits without `linger.ms`, until nothing is in flight or a step comes.
+    /// Sends what waits without `linger.ms`, until nothing is in flight, a step comes, or [`Lane::end_flush`].
     pub(super) fn flush(&mut self) {
         if let Err(failure) = self.start() {
             tracing::warn!("records wait for linger.ms: {failure}");
@@ -135,6 +135,11 @@ impl Lane {
         }
         self.shared.lock().flush = true;
         self.shared.changed.notify_all();
+    }
+
+    /// What was to be flushed is gone; what was sent since may linger.
+    pub(super) fn end_flush(&mut self) {
+        self.shared.lock().flush = false;
     }
 
     fn start(&mut self) -> Result<(), Failure> {
@@ -185,7 +190,7 @@ impl Shared {
                 drop(state);
                 let done = self.client.flush(FLUSH_SLICE);
                 state = self.lock();
-                state.flush = !done && state.queued.is_none();
+                state.flush &= !done && state.queued.is_none();
             } else {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }

@@ -41,6 +41,8 @@ pub struct RdProduce {
     /// The topic of the last record: most records go where the one before went.
     last: usize,
     in_flight: usize,
+    /// Of those in flight, how many a flush is under way for.
+    flushing: usize,
     /// Delivery reports that came while something else was awaited.
     undelivered: VecDeque<Delivery>,
     events: Queue,
@@ -74,6 +76,7 @@ impl RdProduce {
             by_index: Vec::new(),
             last: 0,
             in_flight: 0,
+            flushing: 0,
             undelivered: VecDeque::new(),
             events,
             passing: PassingErrors::default(),
@@ -136,6 +139,12 @@ impl RdProduce {
 
     fn delivered(&mut self, report: DeliveryReport) -> Delivery {
         self.in_flight = self.in_flight.saturating_sub(1);
+        if self.flushing > 0 {
+            self.flushing -= 1;
+            if self.flushing == 0 {
+                self.lane.end_flush();
+            }
+        }
         let DeliveryReport { tag, partition, result } = report;
         let result = result.map_err(|(topic, failure)| {
             let ended = self.client.fatal_error();
@@ -255,6 +264,7 @@ impl Produce for RdProduce {
 
     fn flush(&mut self) {
         if self.in_flight > 0 {
+            self.flushing = self.in_flight;
             self.lane.flush();
         }
     }

@@ -280,7 +280,7 @@ fn mistakes_are_refused_at_once() {
     }
     let slot = reader.assign(&topic, 0, 0);
     let error = reader.fetch.assign(&TopicPartition::new(topic.clone(), 0), 0).unwrap_err();
-    assert!(error.to_string().contains("already part"), "{error}");
+    assert!(error.to_string().contains("already"), "{error}");
     assert_eq!(reader.next(slot), Told::End(0), "the first assignment goes on");
 }
 

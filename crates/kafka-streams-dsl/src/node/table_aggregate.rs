@@ -16,9 +16,6 @@ pub(crate) struct TableAggregation<A, Add, Subtract> {
     pub(crate) add: Add,
     /// From key, a row that has gone, and the result so far, to the next one.
     pub(crate) subtract: Subtract,
-    /// Whether the first row of a group takes its own time only (`KTableReduce`), or in any case the highest of the
-    /// times of row and result (`KTableAggregate`).
-    pub(crate) is_reduction: bool,
 }
 
 /// The node of one task.
@@ -51,7 +48,7 @@ where
 {
     fn receive(&self, cx: &mut TaskContext, record: Record<K, Change<V>>) -> Step {
         let Record { key, value: Change { old, new }, timestamp, headers } = record;
-        let TableAggregation { results, add, subtract, is_reduction } = &*self.of;
+        let TableAggregation { results, add, subtract } = &*self.of;
         let stored = |result: &A| !results.is_null(result);
         let mut newest = timestamp;
         let updated = in_context_of(cx, timestamp, &headers, |cx| {
@@ -67,9 +64,7 @@ where
                 };
                 let result = match new {
                     Some(new) => {
-                        if result.is_some() || !is_reduction {
-                            newest = timestamp.max(time_before);
-                        }
+                        newest = timestamp.max(time_before);
                         add(&key, new, result).filter(stored)
                     }
                     None => result,

@@ -52,7 +52,7 @@ impl<P: Ports> Worker<P> {
                     return Err(WorkerError::ShutdownRequested);
                 }
                 WorkerEvent::Fatal(error) => {
-                    self.seat_gone = true;
+                    (self.seat_gone, self.shutdown_pending) = (true, false);
                     return Err(WorkerError::Membership(error.to_string()));
                 }
                 WorkerEvent::Left => self.mode = Mode::Closed,

@@ -98,8 +98,8 @@ impl<P: Ports> Worker<P> {
         let Some(starting) = self.starting.get_mut(&id) else { return Ok(false) };
         let mut worked = false;
         if !starting.owned {
-            // Another thread of this process may still be closing the task.
-            if !self.task_offsets.try_own(id, self.worker) {
+            // Another thread of this process may still be closing the task, or our own restore what was cancelled.
+            if self.cancelling.contains(&id) || !self.task_offsets.try_own(id, self.worker) {
                 return Ok(false);
             }
             starting.owned = true;
@@ -110,7 +110,6 @@ impl<P: Ports> Worker<P> {
             && let Some(starting) = self.starting.get_mut(&id)
         {
             starting.stores = Stores::Restoring;
-            self.cancelling.remove(&id);
             self.restore.submit(RestoreTask { task: id, stores });
             worked = true;
         }
@@ -239,11 +238,16 @@ impl<P: Ports> Worker<P> {
         while let Some(event) = self.restore.poll() {
             worked = true;
             match event {
-                RestoreEvent::Completed { task, stores } => {
-                    if let Some(starting) = self.starting.get_mut(&task) {
+                RestoreEvent::Completed { task, stores } => match self.starting.get_mut(&task) {
+                    Some(starting) if matches!(starting.stores, Stores::Restoring) => {
                         starting.stores = Stores::Ready(stores);
                     }
-                }
+                    // It came to its end while it was cancelled; meanwhile others may have worked on the task.
+                    _ => {
+                        drop(stores);
+                        self.cancelled(task);
+                    }
+                },
                 RestoreEvent::Failed { task, error } if self.starting.contains_key(&task) => {
                     return Err(match error {
                         RestoreError::Store { store, error } => WorkerError::Store { task, store, error },
@@ -260,12 +264,7 @@ impl<P: Ports> Worker<P> {
                         }
                     });
                 }
-                RestoreEvent::Failed { .. } => {}
-                RestoreEvent::Cancelled { task } => {
-                    if self.cancelling.remove(&task) {
-                        self.task_offsets.release(task, self.worker, None);
-                    }
-                }
+                RestoreEvent::Failed { task, .. } | RestoreEvent::Cancelled { task } => self.cancelled(task),
                 news => {
                     if matches!(news, RestoreEvent::Batch { .. }) {
                         self.config.probe.at(CommitPoint::InRestore);
@@ -275,6 +274,13 @@ impl<P: Ports> Worker<P> {
             }
         }
         Ok(worked)
+    }
+
+    /// A restore that was cancelled has closed the task's stores: others may open them.
+    fn cancelled(&mut self, task: TaskId) {
+        if self.cancelling.remove(&task) {
+            self.task_offsets.release(task, self.worker, None);
+        }
     }
 
     /// Asks for the partition counts of the task's output topics; true once all are known.

@@ -3,7 +3,7 @@
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rdkafka::bindings::{self as rd, rd_kafka_resp_err_t as Code, rd_kafka_t};
@@ -25,7 +25,12 @@ pub(in super::super) enum Role {
 /// `rd_kafka_t`. Destroyed with its last handle.
 pub(in super::super) struct Client {
     rk: NonNull<rd_kafka_t>,
+    /// Errors that librdkafka tells by callback. Boxed, as the callback has its address.
+    told: Box<Told>,
 }
+
+/// What the error callback was told and nobody has taken.
+type Told = Mutex<Vec<Failure>>;
 
 // SAFETY: librdkafka's clients may be used by any number of threads at once ("librdkafka is completely thread-safe",
 // rdkafka.h and INTRODUCTION.md).
@@ -40,10 +45,14 @@ impl Client {
             Role::Consumer => rd::rd_kafka_type_t::RD_KAFKA_CONSUMER,
             Role::Producer => rd::rd_kafka_type_t::RD_KAFKA_PRODUCER,
         };
-        // SAFETY: the configuration is ours, and the callback is a function of this program.
+        let told = Box::<Told>::default();
+        // SAFETY: the configuration is ours, and the callbacks are functions of this program. What the opaque pointer
+        // points to lives as long as the client, see `drop`.
         unsafe {
+            rd::rd_kafka_conf_set_opaque(config.as_ptr(), (&raw const *told).cast_mut().cast());
             rd::rd_kafka_conf_set_log_cb(config.as_ptr(), Some(on_log));
             rd::rd_kafka_conf_set_events(config.as_ptr(), rd::RD_KAFKA_EVENT_DR | rd::RD_KAFKA_EVENT_ERROR);
+            rd::rd_kafka_conf_set_error_cb(config.as_ptr(), Some(on_error));
         }
         if role == Role::Producer {
             epoch::intercept(&config);
@@ -53,7 +62,7 @@ impl Client {
         // SAFETY: `text` has the size that is told. The configuration belongs to the client if there is one, else to us.
         unsafe {
             match NonNull::new(rd::rd_kafka_new(kind, conf, text.as_mut_ptr(), text.len())) {
-                Some(rk) => Ok(Arc::new(Client { rk })),
+                Some(rk) => Ok(Arc::new(Client { rk, told })),
                 None => {
                     rd::rd_kafka_conf_destroy(conf);
                     Err(text_at(text.as_ptr()))
@@ -126,6 +135,14 @@ impl Client {
             rd::rd_kafka_get_watermark_offsets(self.as_ptr(), topic.as_ptr(), partition, &mut low, &mut high);
         }
         high
+    }
+
+    /// Errors that were told by callback since the last time.
+    ///
+    /// librdkafka calls back on the thread that reads a queue, for errors that it put into that queue not as messages:
+    /// that the topic of a partition is missing, for one.
+    pub(super) fn take_told(&self) -> Vec<Failure> {
+        std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The error that ended this client, if one did.
@@ -217,7 +234,7 @@ impl Drop for Client {
         // A manual assignment needs no goodbye to a group. librdkafka's threads are joined here.
         let flags = rd::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE;
         // SAFETY: this was the last handle: queues, topics and messages hold one each, and are gone. No callback of
-        // librdkafka holds one, so that this does not run on one of its threads.
+        // librdkafka holds one, so that this does not run on one of its threads. `told` is dropped afterwards.
         unsafe { rd::rd_kafka_destroy_flags(self.as_ptr(), flags as c_int) }
     }
 }
@@ -225,6 +242,13 @@ impl Drop for Client {
 /// As librdkafka takes times. At least 1, as 0 has a meaning of its own for some calls.
 fn millis(time: Duration) -> c_int {
     c_int::try_from(time.as_millis()).unwrap_or(c_int::MAX).max(1)
+}
+
+/// An error, on the thread that reads the queue which held it.
+unsafe extern "C" fn on_error(_: *mut rd_kafka_t, code: c_int, text: *const c_char, told: *mut c_void) {
+    // SAFETY: the client keeps `told` alive until librdkafka is gone; the text ends with a zero byte.
+    let (told, text) = unsafe { (&*told.cast::<Told>(), text_at(text)) };
+    told.lock().unwrap_or_else(PoisonError::into_inner).push(Failure::new(code, text));
 }
 
 /// A log line, from any thread of librdkafka.

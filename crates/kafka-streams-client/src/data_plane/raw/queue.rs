@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rdkafka::bindings::{self as rd, rd_kafka_message_t, rd_kafka_queue_t, rd_kafka_t};
 
-use super::{Client, Event, Messages};
+use super::{Client, Event, Failure, Messages};
 use crate::data_plane::Waker;
 
 /// Tells whether a queue may hold something, without asking the queue: an empty partition costs one load to poll.
@@ -61,8 +61,9 @@ impl Queue {
         &self.signal
     }
 
-    /// Takes at most `max` messages, errors and ends of the partition among them, without waiting.
-    pub(in super::super) fn consume(&self, scratch: &mut Scratch, max: usize) -> Messages {
+    /// Takes at most `max` messages, errors and ends of the partition among them, without waiting. Also told: errors that
+    /// librdkafka had put into the queue not as messages, and that came after the messages before them.
+    pub(in super::super) fn consume(&self, scratch: &mut Scratch, max: usize) -> (Messages, Vec<Failure>) {
         let max = max.max(1);
         if scratch.0.len() < max {
             scratch.0.resize(max, ptr::null_mut());
@@ -72,7 +73,8 @@ impl Queue {
         // An error is told as -1: nothing was taken.
         let taken = usize::try_from(taken).unwrap_or(0).min(max);
         // SAFETY: the first `taken` entries were written by the call above, and every message is ours now.
-        unsafe { Messages::take(&scratch.0[..taken], self.client.clone()) }
+        let messages = unsafe { Messages::take(&scratch.0[..taken], self.client.clone()) };
+        (messages, self.client.take_told())
     }
 
     /// The next event, without waiting.
