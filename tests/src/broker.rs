@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -110,7 +110,19 @@ impl Broker {
     pub async fn delete_records(&self, topic: &str, partition: i32, offset: i64) -> Result<()> {
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(topic, partition, Offset::Offset(offset))?;
-        self.admin()?.delete_records(&list, &AdminOptions::new()).await?;
+        for deleted in self.admin()?.delete_records(&list, &AdminOptions::new()).await?.elements() {
+            deleted.error().with_context(|| format!("deleting records of {topic}"))?;
+        }
+        Ok(())
+    }
+
+    /// Sets the settings of a topic to these and no others.
+    pub async fn set_topic(&self, topic: &str, settings: &[(&str, &str)]) -> Result<()> {
+        let resource = ResourceSpecifier::Topic(topic);
+        let wanted = settings.iter().fold(AlterConfig::new(resource), |wanted, (key, value)| wanted.set(key, value));
+        for result in self.admin()?.alter_configs([&wanted], &AdminOptions::new()).await? {
+            result.map_err(|(_, code)| anyhow::anyhow!("setting {settings:?} of {topic}: {code}"))?;
+        }
         Ok(())
     }
 
@@ -149,7 +161,8 @@ impl Broker {
 
     /// Writes records with keys, values and timestamps, to the partition of the key's hash.
     pub fn write(&self, topic: &str, records: impl IntoIterator<Item = Record>) -> Result<()> {
-        let producer: BaseProducer = self.client().set("linger.ms", "5").set("partitioner", "murmur2_random").create()?;
+        let producer: BaseProducer =
+            self.client().set("linger.ms", "5").set("partitioner", "murmur2_random").create()?;
         for record in records {
             let mut out: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic);
             out.key = record.key.as_deref();

@@ -57,12 +57,18 @@ impl Jvm {
     ///
     /// # Errors
     /// The broker refuses.
-    pub fn acl(&self, bootstrap: &str, what: &str, user: &str, resource: (&str, &str), operations: &[&str]) -> Result<()> {
+    pub fn acl(
+        &self,
+        bootstrap: &str,
+        what: &str,
+        user: &str,
+        resource: (&str, &str),
+        operations: &[&str],
+    ) -> Result<()> {
         let mut arguments = vec![bootstrap, what, user, resource.0, resource.1];
         arguments.extend_from_slice(operations);
         self.run("tools.Acls", &arguments).map(drop)
     }
-
 
     fn command(&self, first: &str) -> Command {
         let mut command = Command::new("java");

@@ -8,8 +8,30 @@ use crate::Seen;
 
 /// Words of the generated text.
 const WORDS: [&str; 24] = [
-    "the", "stream", "river", "of", "Records", "flows", "past", "every", "Window", "and", "table", "while", "a", "quiet",
-    "broker", "keeps", "Time", "in", "order", "Für", "größere", "Häfen", "count", "again",
+    "the",
+    "stream",
+    "river",
+    "of",
+    "Records",
+    "flows",
+    "past",
+    "every",
+    "Window",
+    "and",
+    "table",
+    "while",
+    "a",
+    "quiet",
+    "broker",
+    "keeps",
+    "Time",
+    "in",
+    "order",
+    "Für",
+    "größere",
+    "Häfen",
+    "count",
+    "again",
 ];
 
 /// A sequence of numbers that look random, the same for the same seed.

@@ -81,7 +81,10 @@ async fn an_undecodable_record_stops_the_application_and_the_error_names_it() ->
     let error = in_process::failure_of(place.ten_times(place.config())?).await?;
     let topic = format!("topic {}", place.input);
     says(&error, &["task 0_0", &topic, "partition 0", "offset 1", "cannot deserialize the value"])?;
-    anyhow::ensure!(!place.written()?.iter().any(|(_, number)| *number == 30), "what follows was processed all the same");
+    anyhow::ensure!(
+        !place.written()?.iter().any(|(_, number)| *number == 30),
+        "what follows was processed all the same"
+    );
 
     // Nothing is lost or double once the policy is another one.
     let streams = place.ten_times(place.config().deserialization_exception_handler(LogAndContinue))?;
@@ -133,16 +136,17 @@ async fn a_null_key_is_dropped_where_a_key_is_needed() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_negative_timestamp_stops_the_application_or_is_skipped_by_the_extractor() -> anyhow::Result<()> {
     let Some(place) = Place::new(1).await? else { return Ok(()) };
-    place.broker.write(&place.input, [number("a", 1), Written { timestamp: Some(-5), ..number("b", 2) }, number("c", 3)])?;
+    place
+        .broker
+        .write(&place.input, [number("a", 1), Written { timestamp: Some(-5), ..number("b", 2) }, number("c", 3)])?;
     let stored = place.broker.read(&place.input, Isolation::ReadCommitted)?;
     anyhow::ensure!(stored.iter().map(|record| record.timestamp < 0).eq([false, true, false]), "{stored:?}");
 
     let error = in_process::failure_of(place.ten_times(place.config())?).await?;
     says(&error, &["task 0_0", &place.input, "offset 1", "timestamp", "negative"])?;
-    let skipping = place.config().property(
-        "default.timestamp.extractor",
-        "org.apache.kafka.streams.processor.LogAndSkipOnInvalidTimestamp",
-    );
+    let skipping = place
+        .config()
+        .property("default.timestamp.extractor", "org.apache.kafka.streams.processor.LogAndSkipOnInvalidTimestamp");
     let streams = place.ten_times(skipping)?;
     streams.start()?;
     place.expect(&[("a", 10), ("c", 30)])?;
@@ -262,7 +266,11 @@ async fn two_topologies_under_one_application_id_are_an_error() -> anyhow::Resul
     let ended = |program: &mut kafka_streams_tests::Program| -> anyhow::Result<bool> {
         Ok(!program.is_running()? || other.state() == State::Error)
     };
-    place.broker.wait_at_most(Duration::from_secs(30), &mut || ended(&mut program), "one of the two ends with an error")?;
+    place.broker.wait_at_most(
+        Duration::from_secs(30),
+        &mut || ended(&mut program),
+        "one of the two ends with an error",
+    )?;
     std::thread::sleep(Duration::from_millis(500));
     let text = match other.failure() {
         Some(failure) => failure,

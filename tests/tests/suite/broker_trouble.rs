@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use kafka_streams_tests::{Broker, BrokerFile, Isolation, Jvm, OwnBroker, Program, WordCount, reference};
 
+/// What every such error says.
+const AUTHORIZATION: &str = "AUTHORIZATION";
+
 fn says(text: &str, parts: &[&str]) -> anyhow::Result<()> {
     for part in parts {
-        anyhow::ensure!(text.contains(part), "`{part}` is not in: {text}");
+        anyhow::ensure!(text.to_uppercase().contains(&part.to_uppercase()), "`{part}` is not in: {text}");
     }
     Ok(())
 }
@@ -16,7 +19,7 @@ async fn a_broker_that_is_down_is_waited_for_at_the_start_and_in_the_middle() ->
     let Some(own) = OwnBroker::start("down-and-up")? else { return Ok(()) };
     let broker = &own.broker;
     let dir = tempfile::tempdir()?;
-    let word_count = WordCount::new(broker, dir.path(), 2, true).await?;
+    let word_count = WordCount::new(broker, dir.path(), 2, true).await?.with("repartition.purge.interval.ms", "600000");
     let mut all = reference::text(20_000, 71);
     broker.write_lines(&word_count.input, all.iter().map(String::as_str))?;
     own.down()?;
@@ -34,6 +37,23 @@ async fn a_broker_that_is_down_is_waited_for_at_the_start_and_in_the_middle() ->
     anyhow::ensure!(program.is_running()?, "the program has ended:\n{}", program.log()?);
     own.up()?;
     if let Err(error) = word_count.expect_counts(broker, &reference::count(all.iter().map(String::as_str))) {
+        let n = |t: &str, i| broker.read(t, i).map(|r| r.len());
+        let rep = format!("{}-by-word-repartition", word_count.application_id);
+        eprintln!(
+            "INPUT {:?} of {} REP c {:?} u {:?} words {} OUT {:?}",
+            n(&word_count.input, Isolation::ReadCommitted),
+            all.len(),
+            n(&rep, Isolation::ReadCommitted),
+            n(&rep, Isolation::ReadUncommitted),
+            all.iter().map(|l| l.split_whitespace().count()).sum::<usize>(),
+            n(&word_count.output, Isolation::ReadCommitted)
+        );
+        eprintln!(
+            "GROW {:?}",
+            reference::counts_only_grow(&broker.read(&word_count.output, Isolation::ReadCommitted)?)
+        );
+        let log = program.log()?;
+        std::fs::write("/tmp/t/down.log", &log)?;
         anyhow::bail!("{error:#}; the log:\n{}", program.log()?);
     }
     anyhow::ensure!(program.stop()?.success());
@@ -98,15 +118,15 @@ async fn a_missing_right_is_an_error_that_names_the_resource() -> anyhow::Result
     let own = format!("{application_id}-*");
 
     // Right after right is given, and the next one that is missing is named.
-    says(&restricted.start()?.failure()?, &["uthoriz", application_id])?;
+    says(&restricted.start()?.failure()?, &[AUTHORIZATION, application_id])?;
     restricted.allow("GROUP", application_id, &["READ", "DESCRIBE"])?;
-    says(&restricted.start()?.failure()?, &["uthoriz", input])?;
+    says(&restricted.start()?.failure()?, &[AUTHORIZATION, input])?;
     restricted.allow("TOPIC", input, &["READ", "DESCRIBE"])?;
-    says(&restricted.start()?.failure()?, &["uthoriz", &format!("{application_id}-")])?;
+    says(&restricted.start()?.failure()?, &[AUTHORIZATION, &format!("{application_id}-")])?;
     restricted.allow("TOPIC", &own, &["CREATE", "READ", "WRITE", "DESCRIBE", "DELETE"])?;
-    says(&restricted.start()?.failure()?, &["uthoriz", "transactional"])?;
+    says(&restricted.start()?.failure()?, &[AUTHORIZATION, "transactional"])?;
     restricted.allow("TRANSACTIONAL_ID", &own, &["WRITE", "DESCRIBE"])?;
-    says(&restricted.start()?.failure()?, &["uthoriz", output])?;
+    says(&restricted.start()?.failure()?, &[AUTHORIZATION, output])?;
     restricted.allow("TOPIC", output, &["WRITE", "DESCRIBE"])?;
     let program = restricted.start()?;
     restricted.word_count.expect_counts(&restricted.broker, &reference::count(text.iter().map(String::as_str)))?;

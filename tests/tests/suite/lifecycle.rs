@@ -38,7 +38,7 @@ async fn sigterm_stops_a_starting_program_soon_and_well() -> anyhow::Result<()> 
     let dir = tempfile::tempdir()?;
     let word_count = WordCount::new(&broker, dir.path(), 2, true).await?;
     for after_ms in [0, 10, 30, 100, 300, 1000] {
-        let mut program = word_count.start("one")?;
+        let mut program = word_count.start(&format!("after-{after_ms}"))?;
         program.wait_for_log("new=REBALANCING")?;
         std::thread::sleep(Duration::from_millis(after_ms));
         let began = Instant::now();
@@ -70,7 +70,10 @@ async fn sigterm_stops_a_restoring_program_soon_and_well() -> anyhow::Result<()>
     let status = program.stop_within(SOON)?;
     let log = program.log()?;
     anyhow::ensure!(status.success(), "{status}: {}", &log[seen..]);
-    anyhow::ensure!(!log[seen..].contains("store restored"), "the restore was over before the program was asked to stop");
+    anyhow::ensure!(
+        !log[seen..].contains("store restored"),
+        "the restore was over before the program was asked to stop"
+    );
 
     // The next start goes on from there.
     broker.write_lines(&word_count.input, ["two three"])?;
@@ -124,7 +127,10 @@ impl Place {
             "everything is copied",
         );
         let (all, once): (BTreeSet<&str>, usize) = (found.iter().map(String::as_str).collect(), found.len());
-        anyhow::ensure!(all == wanted.iter().copied().collect() && once == wanted.len(), "{found:?}, expected {wanted:?}");
+        anyhow::ensure!(
+            all == wanted.iter().copied().collect() && once == wanted.len(),
+            "{found:?}, expected {wanted:?}"
+        );
         waited
     }
 
@@ -199,7 +205,8 @@ async fn clean_up_removes_the_stores_of_this_machine_and_nothing_else() -> anyho
     let instance = || -> anyhow::Result<KafkaStreams> {
         let builder = StreamsBuilder::new();
         let texts = builder.stream::<String, String>(place.input.as_str());
-        let counts = texts.group_by_key(Grouped::default()).count(Materialized::named("counts").with_caching_disabled());
+        let counts =
+            texts.group_by_key(Grouped::default()).count(Materialized::named("counts").with_caching_disabled());
         counts.to_stream().map_values(|count| format!("{count:?}")).to(place.output.as_str());
         Ok(KafkaStreams::new(builder.build()?, place.config("one"))?)
     };

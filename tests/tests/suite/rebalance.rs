@@ -47,7 +47,10 @@ fn no_overlap(logs: &[Vec<(u128, String, i32, String)>]) -> anyhow::Result<()> {
     for (time, task, acquired, process) in events {
         if acquired {
             let other = holders.insert(task, process);
-            anyhow::ensure!(other.is_none(), "task {task} is acquired by process {process} at {time} while {other:?} has it");
+            anyhow::ensure!(
+                other.is_none(),
+                "task {task} is acquired by process {process} at {time} while {other:?} has it"
+            );
         } else {
             holders.remove(task);
         }

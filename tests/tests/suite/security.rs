@@ -75,12 +75,12 @@ async fn scram_sha_512_over_tls() -> anyhow::Result<()> {
     let (password, ca) = (file.password("streams")?, file.pem("ca_pem")?);
     let jaas = jaas(SCRAM, "streams", &password);
     let settings = [
-            ("security.protocol", "SASL_SSL"),
-            ("sasl.mechanism", "SCRAM-SHA-512"),
-            ("sasl.jaas.config", &jaas),
-            ("ssl.truststore.type", "PEM"),
-            ("ssl.truststore.location", path(&ca)?),
-        ];
+        ("security.protocol", "SASL_SSL"),
+        ("sasl.mechanism", "SCRAM-SHA-512"),
+        ("sasl.jaas.config", &jaas),
+        ("ssl.truststore.type", "PEM"),
+        ("ssl.truststore.location", path(&ca)?),
+    ];
     let log = counts("sasl_ssl", &settings).await?;
     keeps(&log, &password)
 }
@@ -94,12 +94,12 @@ async fn a_client_certificate_over_tls() -> anyhow::Result<()> {
     let both = dir.path().join("client.pem");
     std::fs::write(&both, format!("{key}{certificate}"))?;
     let settings = [
-            ("security.protocol", "SSL"),
-            ("ssl.truststore.type", "PEM"),
-            ("ssl.truststore.location", path(&ca)?),
-            ("ssl.keystore.type", "PEM"),
-            ("ssl.keystore.location", path(&both)?),
-        ];
+        ("security.protocol", "SSL"),
+        ("ssl.truststore.type", "PEM"),
+        ("ssl.truststore.location", path(&ca)?),
+        ("ssl.keystore.type", "PEM"),
+        ("ssl.keystore.location", path(&both)?),
+    ];
     let log = counts("ssl", &settings).await?;
     let secret = key.lines().nth(1).unwrap_or_default();
     anyhow::ensure!(secret.len() > 40, "the key is not PEM");
@@ -118,12 +118,12 @@ async fn a_wrong_password_is_a_clear_error_that_does_not_tell_it() -> anyhow::Re
     anyhow::ensure!(log.to_lowercase().contains("authentication"), "{log}");
     let scram = jaas(SCRAM, "streams", canary);
     let settings = [
-            ("security.protocol", "SASL_SSL"),
-            ("sasl.mechanism", "SCRAM-SHA-512"),
-            ("sasl.jaas.config", &scram),
-            ("ssl.truststore.type", "PEM"),
-            ("ssl.truststore.location", path(&ca)?),
-        ];
+        ("security.protocol", "SASL_SSL"),
+        ("sasl.mechanism", "SCRAM-SHA-512"),
+        ("sasl.jaas.config", &scram),
+        ("ssl.truststore.type", "PEM"),
+        ("ssl.truststore.location", path(&ca)?),
+    ];
     let log = fails("sasl_ssl", &settings).await?;
     keeps(&log, canary)?;
     anyhow::ensure!(log.to_lowercase().contains("authentication"), "{log}");
@@ -134,7 +134,8 @@ async fn a_wrong_password_is_a_clear_error_that_does_not_tell_it() -> anyhow::Re
 async fn a_secret_in_a_setting_that_is_refused_is_not_told() -> anyhow::Result<()> {
     let canary = "canary-7Hw2-do-not-log";
     let wrong = format!("{PLAIN} required username=\"streams\" password=\"{canary}\" no-equals-sign;");
-    let settings = [("security.protocol", "SASL_PLAINTEXT"), ("sasl.mechanism", "PLAIN"), ("sasl.jaas.config", &*wrong)];
+    let settings =
+        [("security.protocol", "SASL_PLAINTEXT"), ("sasl.mechanism", "PLAIN"), ("sasl.jaas.config", &*wrong)];
     let log = fails("sasl_plaintext", &settings).await?;
     if BrokerFile::get()?.is_some() {
         anyhow::ensure!(log.contains("sasl.jaas.config") && !log.contains(canary), "{log}");
@@ -148,12 +149,12 @@ async fn a_broker_with_a_certificate_of_another_authority_is_refused() -> anyhow
     let other = file.pem("other_ca_pem")?;
     let jaas = jaas(SCRAM, "streams", &file.password("streams")?);
     let settings = [
-            ("security.protocol", "SASL_SSL"),
-            ("sasl.mechanism", "SCRAM-SHA-512"),
-            ("sasl.jaas.config", &jaas),
-            ("ssl.truststore.type", "PEM"),
-            ("ssl.truststore.location", path(&other)?),
-        ];
+        ("security.protocol", "SASL_SSL"),
+        ("sasl.mechanism", "SCRAM-SHA-512"),
+        ("sasl.jaas.config", &jaas),
+        ("ssl.truststore.type", "PEM"),
+        ("ssl.truststore.location", path(&other)?),
+    ];
     let log = fails("sasl_ssl", &settings).await?;
     anyhow::ensure!(log.to_lowercase().contains("certificate"), "{log}");
     Ok(())

@@ -55,8 +55,18 @@ impl Counting {
 
     /// The files of the store of instance `name`.
     fn store_files(&self, name: &str) -> anyhow::Result<Vec<PathBuf>> {
-        let store = self.word_count.state_dir(name).join(&self.word_count.application_id).join("1_0/rocksdb/word-counts");
+        let store =
+            self.word_count.state_dir(name).join(&self.word_count.application_id).join("1_0/rocksdb/word-counts");
         Ok(std::fs::read_dir(store)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?)
+    }
+
+    /// Deletes the changelog's records before `offset`. The broker does that for topics only that are not just compacted.
+    async fn truncate_changelog(&self, offset: i64) -> anyhow::Result<()> {
+        let changelog = self.word_count.changelog();
+        self.broker.set_topic(&changelog, &[("cleanup.policy", "compact,delete"), ("retention.ms", "-1")]).await?;
+        self.broker.delete_records(&changelog, 0, offset).await?;
+        anyhow::ensure!(self.broker.bounds(&changelog, 0)?.0 == offset, "the changelog does not begin at {offset}");
+        Ok(())
     }
 
     fn changelog_end(&self) -> anyhow::Result<i64> {
@@ -77,7 +87,8 @@ async fn a_locked_state_directory_is_an_error_that_names_the_holder() -> anyhow:
     counting.feed(reference::text(2_000, 51))?;
     let mut first = counting.word_count.start("one")?;
     first.wait_for_log("new=RUNNING")?;
-    let second = kafka_streams_tests::WordCount { dir: counting.word_count.dir.join("logs"), ..counting.word_count.clone() };
+    let second =
+        kafka_streams_tests::WordCount { dir: counting.word_count.dir.join("logs"), ..counting.word_count.clone() };
     std::fs::create_dir(&second.dir)?;
     std::os::unix::fs::symlink(counting.word_count.state_dir("one"), second.state_dir("one"))?;
     let error = second.start("one")?.failure()?;
@@ -103,9 +114,25 @@ async fn a_full_disk_is_an_error_that_names_the_store_and_nothing_is_lost() -> a
     counting.feed(reference::text(20_000, 52))?;
     counting.count("one")?;
     counting.feed(reference::text(1_500_000, 53))?;
-    let mut program = counting.word_count.start_with_file_size_limit("one", 400)?;
+    // Too little for any file of rows.
+    let mut program = counting.word_count.start_with_file_size_limit("one", 60)?;
     let error = program.failure()?;
-    says(&error, &["store word-counts", "task 1_0", "File too large"])?;
+    says(&error, &["word-counts", "1_0", "File too large", "check the disk's space"])?;
+    counting.count("one")?;
+    counting.counts_only_grow()
+}
+
+#[tokio::test]
+async fn c5_a_store_that_cannot_take_a_commit_is_restored_and_nothing_is_lost() -> anyhow::Result<()> {
+    let Some(mut counting) = Counting::new().await? else { return Ok(()) };
+    counting.feed(reference::text(300_000, 53))?;
+    // Enough for the files that a restore writes, too little for the log of all commits.
+    let mut program = counting.word_count.start_with_file_size_limit("one", 400)?;
+    counting.word_count.expect_counts(&counting.broker, &counting.expected())?;
+    says(&program.log()?, &["the store could not take its commit; the task is restored"])?;
+    anyhow::ensure!(program.is_running()?, "{}", program.log()?);
+    drop(program);
+    counting.feed(reference::text(20_000, 62))?;
     counting.count("one")?;
     counting.counts_only_grow()
 }
@@ -154,7 +181,14 @@ fn damage(path: &Path, what: Damage) -> anyhow::Result<bool> {
 async fn damaged(what: Damage) -> anyhow::Result<()> {
     let Some(mut counting) = Counting::new().await? else { return Ok(()) };
     counting.feed(reference::text(60_000, 54))?;
-    counting.count("one")?;
+    if what == Damage::Log {
+        // A store that is closed leaves no log behind.
+        let program = counting.word_count.start("one")?;
+        counting.word_count.expect_counts(&counting.broker, &counting.expected())?;
+        program.kill()?;
+    } else {
+        counting.count("one")?;
+    }
     if matches!(what, Damage::RowsBegin | Damage::RowsEnd) {
         // A restore leaves its rows in files of their own.
         std::fs::remove_dir_all(counting.word_count.state_dir("one"))?;
@@ -213,7 +247,7 @@ async fn s6_a_store_behind_the_changelogs_start_is_wiped_and_restored() -> anyho
     let truncate_to = counting.changelog_end()?;
     counting.feed(text)?;
     counting.count("new")?;
-    counting.broker.delete_records(&counting.word_count.changelog(), 0, truncate_to).await?;
+    counting.truncate_changelog(truncate_to).await?;
     counting.feed(reference::text(20_000, 57))?;
     let log = counting.count("old")?;
     says(&log, &["store is wiped and restored from its changelog (S6)", "begins after its position"])?;
@@ -227,7 +261,7 @@ async fn a_store_at_the_changelogs_start_is_kept() -> anyhow::Result<()> {
     counting.count("one")?;
     // All that is deleted is in the store.
     let end = counting.changelog_end()?;
-    counting.broker.delete_records(&counting.word_count.changelog(), 0, end).await?;
+    counting.truncate_changelog(end).await?;
     counting.feed(reference::text(20_000, 59))?;
     let log = counting.count("one")?;
     anyhow::ensure!(!log.contains("store is wiped"), "{log}");

@@ -11,9 +11,7 @@
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr;
 
-use rdkafka::bindings::{
-    self as rd, rd_kafka_conf_t, rd_kafka_message_t, rd_kafka_resp_err_t as Code, rd_kafka_t,
-};
+use rdkafka::bindings::{self as rd, rd_kafka_conf_t, rd_kafka_message_t, rd_kafka_resp_err_t as Code, rd_kafka_t};
 
 use super::codes::RawMessage;
 use super::config::Config;
