@@ -183,15 +183,20 @@ impl Drop for Draft<'_> {
 mod tests {
     use super::*;
 
+    fn append(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), SerdeError> {
+        out.extend_from_slice(bytes);
+        Ok(())
+    }
+
     #[test]
     fn records_come_out_in_order_and_an_unsent_draft_leaves_no_trace() {
         let mut output = Output::default();
         let mut draft = output.draft();
-        draft.key(|out| Ok(out.extend_from_slice(b"k"))).unwrap();
-        draft.value(|out| Ok(out.extend_from_slice(b"v1"))).unwrap();
+        draft.key(|out| append(out, b"k")).unwrap();
+        draft.value(|out| append(out, b"v1")).unwrap();
         draft.send(RouteId(0), PartitionChoice::Any, Some(5), Headers::new());
         let mut abandoned = output.draft();
-        abandoned.key(|out| Ok(out.extend_from_slice(b"abandoned"))).unwrap();
+        abandoned.key(|out| append(out, b"abandoned")).unwrap();
         drop(abandoned);
         let headers = Headers::new();
         let raw = OutputRecord {

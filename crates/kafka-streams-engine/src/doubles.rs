@@ -69,14 +69,78 @@ enum Fate {
 #[derive(Default)]
 pub(crate) struct Cluster {
     logs: BTreeMap<TopicPartition, Log>,
-    transactions: Vec<Fate>,
+    transactions: Vec<Transaction>,
     offsets: BTreeMap<TopicPartition, (i64, String)>,
     /// Errors that the next steps of these names answer with: `send_offsets`, `commit`, `commit_offsets`, `fetch_offsets`.
     faults: BTreeMap<&'static str, VecDeque<BrokerErrorKind>>,
-    /// Transactions begun by a producer that was replaced.
-    current_producer: u64,
+    /// The producer that owns each transactional id; others with the id are fenced.
+    epochs: BTreeMap<Arc<str>, u64>,
     pub(crate) deleted: Vec<(TopicPartition, i64)>,
     pub(crate) told: Vec<Event>,
+    /// Delays and faults at random; none by default.
+    pub(crate) chaos: Chaos,
+    /// Virtual time, in milliseconds; moved on with [`Shared::tick`].
+    now: i64,
+    /// The group's members with their generation; commits are checked against it unless it is `None`.
+    pub(crate) members: Option<BTreeMap<String, i32>>,
+}
+
+struct Transaction {
+    fate: Fate,
+    owner: Option<Arc<str>>,
+    begun: i64,
+    /// Input positions that are committed with it.
+    offsets: Vec<OffsetToCommit>,
+    /// Its end is decided, and its markers are written at this time.
+    ends: Option<(Fate, i64)>,
+}
+
+/// How long a transaction may stay open before the broker aborts it, in virtual milliseconds.
+pub(crate) const TRANSACTION_TIMEOUT_MS: i64 = 1_500;
+
+/// Decides which delays and faults happen: the same for the same seed. The default decides for none.
+#[derive(Default)]
+pub(crate) struct Chaos {
+    state: u64,
+    /// Whether answers are delayed.
+    pub(crate) delays: bool,
+    /// Faults are this many times as frequent as they are by themselves; 0 for none.
+    pub(crate) faults: u64,
+    /// How many faults were injected, by what they were.
+    pub(crate) injected: BTreeMap<&'static str, u64>,
+}
+
+impl Chaos {
+    pub(crate) fn new(seed: u64) -> Self {
+        Chaos { state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5bd1_e995, ..Chaos::default() }
+    }
+
+    /// A number below `n`, which is at least 1 (SplitMix64).
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % n
+    }
+
+    pub(crate) fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+
+    /// Whether something takes its time.
+    pub(crate) fn delay(&mut self, one_in: u64) -> bool {
+        self.delays && self.one_in(one_in)
+    }
+
+    /// Whether this fault happens now.
+    pub(crate) fn fault(&mut self, what: &'static str, one_in: u64) -> bool {
+        let happens = self.faults > 0 && self.below(one_in) < self.faults;
+        if happens {
+            *self.injected.entry(what).or_default() += 1;
+        }
+        happens
+    }
 }
 
 #[derive(Clone, Default)]
@@ -115,8 +179,7 @@ impl Shared {
     /// Writes in a transaction that stays open; its number.
     pub(crate) fn write_open(&self, topic: &str, rows: impl IntoIterator<Item = Row>) -> u64 {
         let mut cluster = self.0.borrow_mut();
-        let id = cluster.transactions.len() as u64;
-        cluster.transactions.push(Fate::Open);
+        let id = cluster.begin(None);
         let log = cluster.logs.get_mut(&TopicPartition::new(topic, 0)).expect("topic exists");
         log.entries.extend(rows.into_iter().map(|row| Entry::Record { row, transaction: Some(id) }));
         id
@@ -150,11 +213,110 @@ impl Shared {
     pub(crate) fn end_offset(&self, topic: &str) -> i64 {
         self.0.borrow().logs[&TopicPartition::new(topic, 0)].entries.len() as i64
     }
+
+    /// Moves the time on: markers are written, and transactions that were open for too long are aborted.
+    pub(crate) fn tick(&self, now: i64) {
+        let mut cluster = self.0.borrow_mut();
+        cluster.now = now;
+        for id in 0..cluster.transactions.len() as u64 {
+            let transaction = &cluster.transactions[id as usize];
+            if transaction.fate != Fate::Open {
+                continue;
+            }
+            match transaction.ends {
+                Some((fate, at)) if at <= now => cluster.end(id, fate),
+                None if transaction.begun + TRANSACTION_TIMEOUT_MS < now && cluster.is_begun(id) => {
+                    if let Some(owner) = cluster.transactions[id as usize].owner.clone() {
+                        *cluster.epochs.entry(owner).or_default() += 1;
+                    }
+                    cluster.end(id, Fate::Aborted);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub(crate) fn now(&self) -> i64 {
+        self.0.borrow().now
+    }
+
+    /// What a read-committed reader of one partition sees, with offsets, and where it stands afterwards.
+    pub(crate) fn read_partition(&self, topic: &str, partition: i32, from: i64) -> (Vec<(i64, Row)>, i64) {
+        let cluster = self.0.borrow();
+        cluster.visible(&cluster.logs[&TopicPartition::new(topic, partition)], from)
+    }
+
+    /// As [`read_partition`](Shared::read_partition), with the decided transactions whose markers are still to come; and
+    /// the offset of the first record that is not decided.
+    pub(crate) fn read_decided(&self, topic: &str, partition: i32) -> (Vec<(i64, Row)>, i64) {
+        let cluster = self.0.borrow();
+        let log = &cluster.logs[&TopicPartition::new(topic, partition)];
+        let mut records = Vec::new();
+        let mut undecided = i64::MAX;
+        for (offset, entry) in log.entries.iter().enumerate() {
+            let Entry::Record { row, transaction } = entry else { continue };
+            let fate = transaction.map_or(Fate::Committed, |id| {
+                let transaction = &cluster.transactions[id as usize];
+                transaction.ends.map_or(transaction.fate, |(fate, _)| fate)
+            });
+            match fate {
+                Fate::Open => undecided = undecided.min(offset as i64),
+                Fate::Committed => records.push((offset as i64, row.clone())),
+                Fate::Aborted => {}
+            }
+        }
+        (records, undecided)
+    }
+
+    /// A number that changes whenever anything is written or committed.
+    pub(crate) fn version(&self) -> (usize, i64) {
+        let cluster = self.0.borrow();
+        let entries = cluster.logs.values().map(|log| log.entries.len()).sum();
+        (entries, cluster.offsets.values().map(|(offset, _)| *offset).sum())
+    }
+
+    /// Transactions that are neither committed nor aborted.
+    pub(crate) fn open_transactions(&self) -> usize {
+        let cluster = self.0.borrow();
+        (0..cluster.transactions.len() as u64).filter(|id| cluster.is_open(*id)).count()
+    }
 }
 
 impl Cluster {
+    fn begin(&mut self, owner: Option<Arc<str>>) -> u64 {
+        let begun = self.now;
+        self.transactions.push(Transaction { fate: Fate::Open, owner, begun, offsets: Vec::new(), ends: None });
+        self.transactions.len() as u64 - 1
+    }
+
+    /// Whether the broker knows of it.
+    fn is_begun(&self, transaction: u64) -> bool {
+        let wrote = |entry: &Entry| matches!(entry, Entry::Record { transaction: Some(id), .. } if *id == transaction);
+        !self.transactions[transaction as usize].offsets.is_empty()
+            || self.logs.values().any(|log| log.entries.iter().any(wrote))
+    }
+
+    fn is_open(&self, transaction: u64) -> bool {
+        self.transactions[transaction as usize].fate == Fate::Open && self.is_begun(transaction)
+    }
+
+    /// Decides a transaction; its markers come at once or later.
+    fn decide(&mut self, transaction: u64, fate: Fate) {
+        if self.chaos.delay(2) {
+            let at = self.now + self.chaos.below(30) as i64;
+            self.transactions[transaction as usize].ends = Some((fate, at));
+        } else {
+            self.end(transaction, fate);
+        }
+    }
+
     fn end(&mut self, transaction: u64, fate: Fate) {
-        self.transactions[transaction as usize] = fate;
+        let ended = &mut self.transactions[transaction as usize];
+        ended.fate = fate;
+        let offsets = std::mem::take(&mut ended.offsets);
+        if fate == Fate::Committed {
+            self.offsets.extend(offsets.into_iter().map(|o| (o.partition, (o.offset, o.metadata))));
+        }
         let wrote = |entry: &Entry| matches!(entry, Entry::Record { transaction: Some(id), .. } if *id == transaction);
         for log in self.logs.values_mut() {
             if log.entries.iter().any(wrote) {
@@ -168,7 +330,7 @@ impl Cluster {
         let mut records = Vec::new();
         for (offset, entry) in log.entries.iter().enumerate().skip(from as usize) {
             match entry {
-                Entry::Record { transaction: Some(id), row } => match self.transactions[*id as usize] {
+                Entry::Record { transaction: Some(id), row } => match self.transactions[*id as usize].fate {
                     Fate::Open => return (records, offset as i64),
                     Fate::Committed => records.push((offset as i64, row.clone())),
                     Fate::Aborted => {}
@@ -182,7 +344,18 @@ impl Cluster {
 
     fn fault(&mut self, step: &'static str) -> Option<BrokerError> {
         let kind = self.faults.get_mut(step)?.pop_front()?;
-        Some(BrokerError { kind, action: step.to_owned(), message: "injected".to_owned() })
+        Some(injected(kind, step))
+    }
+
+    fn is_member(&self, member: &GroupMember) -> bool {
+        let members = self.members.as_ref();
+        members.is_none_or(|members| members.get(member.member_id()) == Some(&member.generation()))
+    }
+
+    /// Whether a transaction is open that will commit offsets of one of these partitions.
+    fn is_unstable(&self, partitions: &[TopicPartition]) -> bool {
+        let open = self.transactions.iter().filter(|transaction| transaction.fate == Fate::Open);
+        open.flat_map(|transaction| &transaction.offsets).any(|offset| partitions.contains(&offset.partition))
     }
 }
 
@@ -208,7 +381,20 @@ impl Fetch for FakeFetch {
 
     fn poll(&mut self, slot: FetchSlot, max_records: usize) -> Option<FetchEvent<VecBatch>> {
         let (partition, position, at_end) = self.slots.get_mut(&slot)?;
-        let cluster = self.cluster.0.borrow();
+        let mut cluster = self.cluster.0.borrow_mut();
+        if cluster.chaos.delay(3) {
+            return None;
+        }
+        if cluster.chaos.fault("fetch failed", 300) {
+            return Some(FetchEvent::Failed(injected(BrokerErrorKind::Retriable, "fetch")));
+        }
+        if cluster.chaos.fault("out of range", 1500) {
+            return Some(FetchEvent::OutOfRange);
+        }
+        let max_records = match cluster.chaos.delay(2) {
+            true => 1 + cluster.chaos.below(max_records as u64) as usize,
+            false => max_records,
+        };
         let log = cluster.logs.get(partition)?;
         if *position < log.start || *position > log.entries.len() as i64 {
             return Some(FetchEvent::OutOfRange);
@@ -229,100 +415,263 @@ impl Fetch for FakeFetch {
 
 pub(crate) struct FakeProduce {
     cluster: Shared,
-    id: u64,
-    transactional: bool,
+    transactional_id: Option<Arc<str>>,
+    /// Known once the transactions are initialised.
+    epoch: Option<u64>,
     open: Option<u64>,
-    staged_offsets: Vec<OffsetToCommit>,
+    /// Taken and not written yet.
+    waiting: VecDeque<(TopicPartition, Row, u64)>,
     deliveries: VecDeque<Delivery>,
+    /// Why nothing is taken before an abort, or ever again.
+    failed: Option<BrokerErrorKind>,
 }
 
 impl FakeProduce {
     fn is_fenced(&self) -> bool {
-        self.transactional && self.cluster.0.borrow().current_producer != self.id
+        match (&self.transactional_id, self.epoch) {
+            (Some(id), Some(epoch)) => self.cluster.0.borrow().epochs.get(id) != Some(&epoch),
+            _ => false,
+        }
+    }
+
+    /// Whether a step that is asked for takes its time.
+    fn is_pending(&self) -> bool {
+        self.cluster.0.borrow_mut().chaos.delay(2)
     }
 
     fn answer(&mut self, step: &'static str) -> Result<(), BrokerError> {
         if self.is_fenced() {
-            let message = "another producer has this id".to_owned();
-            return Err(BrokerError { kind: BrokerErrorKind::Fenced, action: step.to_owned(), message });
+            self.failed = Some(BrokerErrorKind::Fenced);
+        }
+        if let Some(kind) = self.failed {
+            return Err(injected(kind, step));
         }
         self.cluster.0.borrow_mut().fault(step).map_or(Ok(()), Err)
+    }
+
+    /// An error of a step, at random.
+    fn chance(&mut self, step: &'static str) -> Result<(), BrokerError> {
+        let chaos = &mut self.cluster.0.borrow_mut().chaos;
+        let kind = if chaos.fault("step retriable", 25) {
+            BrokerErrorKind::Retriable
+        } else if chaos.fault("step abort", 50) {
+            BrokerErrorKind::AbortRequired
+        } else if chaos.fault("step fenced", 80) {
+            BrokerErrorKind::Fenced
+        } else if chaos.fault("step fatal", 400) {
+            BrokerErrorKind::Fatal
+        } else {
+            return Ok(());
+        };
+        if kind != BrokerErrorKind::Retriable {
+            self.failed = Some(kind);
+        }
+        Err(injected(kind, step))
+    }
+
+    /// Whether the end of the transaction is decided at the broker.
+    fn decided(&self) -> Option<Fate> {
+        let cluster = self.cluster.0.borrow();
+        let transaction = &cluster.transactions[self.open? as usize];
+        transaction.ends.map(|(fate, _)| fate).or((transaction.fate != Fate::Open).then_some(transaction.fate))
+    }
+
+    /// Writes up to `count` of the waiting records.
+    fn write(&mut self, count: usize) {
+        if self.is_fenced() {
+            self.failed = Some(BrokerErrorKind::Fenced);
+        }
+        for _ in 0..count {
+            let mut cluster = self.cluster.0.borrow_mut();
+            // The broker takes nothing of the next transaction before the markers of the last one are written.
+            let before = |transaction: &Transaction| {
+                transaction.owner == self.transactional_id
+                    && transaction.ends.is_some()
+                    && transaction.fate == Fate::Open
+            };
+            if self.transactional_id.is_some() && cluster.transactions.iter().any(before) {
+                return;
+            }
+            let Some((partition, row, tag)) = self.waiting.pop_front() else { return };
+            let number = partition.partition;
+            let mut failed = self.failed.map(|_| BrokerErrorKind::Retriable);
+            let mut written = failed.is_none();
+            if self.failed == Some(BrokerErrorKind::Fenced) {
+                failed = self.failed;
+            } else if failed.is_none() && cluster.chaos.fault("delivery", 600) {
+                failed = Some(BrokerErrorKind::Retriable);
+                written = cluster.chaos.one_in(2);
+                self.failed = self.transactional_id.is_some().then_some(BrokerErrorKind::AbortRequired);
+            }
+            let mut offset = -1;
+            if written {
+                let log = cluster.logs.entry(partition).or_default();
+                log.entries.push(Entry::Record { row, transaction: self.open });
+                offset = log.entries.len() as i64 - 1;
+            }
+            let result = failed.map_or(Ok(offset), |kind| Err(injected(kind, "write a record")));
+            self.deliveries.push_back(Delivery { tag, partition: number, result });
+        }
     }
 }
 
 impl Produce for FakeProduce {
     fn partitions(&mut self, topic: &Arc<str>) -> Progress<Result<i32, BrokerError>> {
+        if self.cluster.0.borrow_mut().chaos.delay(4) {
+            return Progress::Pending;
+        }
+        if self.cluster.0.borrow_mut().chaos.fault("partitions", 60) {
+            return Progress::Done(Err(injected(BrokerErrorKind::Retriable, "partitions")));
+        }
         let count = self.cluster.0.borrow().logs.keys().filter(|partition| partition.topic == *topic).count();
         Progress::Done(Ok(count.max(1) as i32))
     }
 
     fn send(&mut self, record: ProduceRecord<'_>, tag: u64) -> Result<(), SendError> {
-        let partition = record.partition.unwrap_or(0);
+        if let Some(kind) = self.failed {
+            return Err(SendError::Refused(injected(kind, "send")));
+        }
+        if !self.waiting.is_empty() && self.cluster.0.borrow_mut().chaos.delay(40) {
+            return Err(SendError::QueueFull);
+        }
+        let partition = TopicPartition::new(record.topic.clone(), record.partition.unwrap_or(0));
         let row = (record.key.map(<[u8]>::to_vec), record.value.map(<[u8]>::to_vec), record.timestamp.unwrap_or(-1));
-        let mut cluster = self.cluster.0.borrow_mut();
-        let log = cluster.logs.entry(TopicPartition::new(record.topic.clone(), partition)).or_default();
-        log.entries.push(Entry::Record { row, transaction: self.open });
-        let offset = log.entries.len() as i64 - 1;
-        self.deliveries.push_back(Delivery { tag, partition, result: Ok(offset) });
+        self.waiting.push_back((partition, row, tag));
+        if !self.cluster.0.borrow().chaos.delays {
+            self.write(1);
+        }
         Ok(())
     }
 
     fn poll(&mut self, on_delivery: &mut dyn FnMut(Delivery)) {
+        let count = self.cluster.0.borrow_mut().chaos.below(6) as usize;
+        self.write(count);
         self.deliveries.drain(..).for_each(on_delivery);
     }
 
     fn in_flight(&self) -> usize {
-        self.deliveries.len()
+        self.waiting.len() + self.deliveries.len()
     }
 
-    fn flush(&mut self) {}
+    fn flush(&mut self) {
+        self.write(self.waiting.len());
+    }
 
     fn init_transactions(&mut self) -> TransactionStep {
-        let open: Vec<u64> = {
-            let cluster = self.cluster.0.borrow();
-            let ids = cluster.transactions.iter().enumerate();
-            ids.filter(|(_, fate)| **fate == Fate::Open).map(|(id, _)| id as u64).collect()
-        };
-        open.into_iter().for_each(|id| self.cluster.end(id, false));
+        if self.is_pending() {
+            return Progress::Pending;
+        }
+        if let Some(id) = self.transactional_id.clone() {
+            let mut cluster = self.cluster.0.borrow_mut();
+            if self.epoch.is_none() {
+                let epoch = cluster.epochs.entry(id.clone()).or_default();
+                *epoch += 1;
+                self.epoch = Some(*epoch);
+            }
+            for transaction in 0..cluster.transactions.len() as u64 {
+                let left = &cluster.transactions[transaction as usize];
+                if left.owner.as_ref() == Some(&id) && left.fate == Fate::Open {
+                    let fate = left.ends.map_or(Fate::Aborted, |(fate, _)| fate);
+                    cluster.end(transaction, fate);
+                }
+            }
+        }
+        if self.cluster.0.borrow_mut().chaos.fault("init", 30) {
+            return Progress::Done(Err(injected(BrokerErrorKind::Retriable, "init")));
+        }
         Progress::Done(Ok(()))
     }
 
     fn begin_transaction(&mut self) -> Result<(), BrokerError> {
-        let mut cluster = self.cluster.0.borrow_mut();
-        self.open = Some(cluster.transactions.len() as u64);
-        cluster.transactions.push(Fate::Open);
+        if let Some(kind) = self.failed {
+            return Err(injected(kind, "begin"));
+        }
+        self.open = Some(self.cluster.0.borrow_mut().begin(self.transactional_id.clone()));
         Ok(())
     }
 
-    fn send_offsets(&mut self, offsets: &[OffsetToCommit], _member: &GroupMember) -> TransactionStep {
-        let answer = self.answer("send_offsets");
+    fn send_offsets(&mut self, offsets: &[OffsetToCommit], member: &GroupMember) -> TransactionStep {
+        if self.is_pending() {
+            return Progress::Pending;
+        }
+        let mut answer = self.answer("send_offsets");
+        // Without offsets librdkafka asks nobody, so nothing fences the transaction (rule C1).
+        if answer.is_ok() && !offsets.is_empty() && !self.cluster.0.borrow().is_member(member) {
+            self.failed = Some(BrokerErrorKind::Rejoin);
+            answer = self.answer("send_offsets");
+        }
         if answer.is_ok() {
-            self.staged_offsets = offsets.to_vec();
+            let chance = self.chance("send_offsets");
+            // Errors may come before or after it is done.
+            let id = self.open.expect("a transaction was begun");
+            let mut cluster = self.cluster.0.borrow_mut();
+            if chance.is_ok() || cluster.chaos.one_in(2) {
+                cluster.transactions[id as usize].offsets = offsets.to_vec();
+            }
+            answer = chance;
         }
         Progress::Done(answer)
     }
 
     fn commit_transaction(&mut self) -> TransactionStep {
-        let answer = self.answer("commit");
-        if answer.is_ok() {
-            let mut cluster = self.cluster.0.borrow_mut();
-            for offset in self.staged_offsets.drain(..) {
-                cluster.offsets.insert(offset.partition, (offset.offset, offset.metadata));
-            }
-            if let Some(id) = self.open.take() {
-                cluster.end(id, Fate::Committed);
-            }
+        if let Err(error) = self.answer("commit") {
+            return Progress::Done(Err(error));
         }
-        Progress::Done(answer)
+        assert_eq!(self.in_flight(), 0, "a commit with records in flight");
+        let id = self.open.expect("a transaction was begun");
+        // Until it is done at the broker it may fail in every way; after that its answer can only get lost.
+        if self.decided().is_none() {
+            if self.is_pending() {
+                return Progress::Pending;
+            }
+            if let Err(error) = self.chance("commit") {
+                let cluster = &mut *self.cluster.0.borrow_mut();
+                if !matches!(error.kind, BrokerErrorKind::AbortRequired) && cluster.chaos.one_in(2) {
+                    cluster.decide(id, Fate::Committed);
+                }
+                return Progress::Done(Err(error));
+            }
+            self.cluster.0.borrow_mut().decide(id, Fate::Committed);
+        }
+        if self.is_pending() {
+            return Progress::Pending;
+        }
+        self.open = None;
+        Progress::Done(Ok(()))
     }
 
     fn abort_transaction(&mut self) -> TransactionStep {
-        if let Some(id) = self.open.take() {
-            self.cluster.end(id, false);
+        if self.is_pending() {
+            return Progress::Pending;
         }
+        if self.is_fenced() {
+            self.failed = Some(BrokerErrorKind::Fenced);
+        }
+        if let Some(kind @ (BrokerErrorKind::Fenced | BrokerErrorKind::Fatal)) = self.failed {
+            return Progress::Done(Err(injected(kind, "abort")));
+        }
+        if self.decided() == Some(Fate::Committed) {
+            return Progress::Done(Err(injected(BrokerErrorKind::Fatal, "abort what is committed")));
+        }
+        if self.cluster.0.borrow_mut().chaos.fault("abort retriable", 30) {
+            return Progress::Done(Err(injected(BrokerErrorKind::Retriable, "abort")));
+        }
+        if self.cluster.0.borrow_mut().chaos.fault("abort fenced", 60) {
+            self.failed = Some(BrokerErrorKind::Fenced);
+            return Progress::Done(Err(injected(BrokerErrorKind::Fenced, "abort")));
+        }
+        if let Some(id) = self.open.take() {
+            self.cluster.0.borrow_mut().decide(id, Fate::Aborted);
+        }
+        self.failed = None;
+        self.waiting.clear();
         self.deliveries.clear();
         Progress::Done(Ok(()))
     }
+}
+
+fn injected(kind: BrokerErrorKind, action: &str) -> BrokerError {
+    BrokerError { kind, action: action.to_owned(), message: "injected".to_owned() }
 }
 
 #[derive(Default)]
@@ -336,9 +685,20 @@ impl Admin for FakeAdmin {
     fn call(&mut self, call: Call) -> CallId {
         self.next += 1;
         let mut cluster = self.cluster.0.borrow_mut();
+        let passing = cluster.chaos.fault("call", 40);
         let reply = match call {
+            Call::FetchOffsets(_) if passing => {
+                Reply::FetchOffsets(Err(injected(BrokerErrorKind::Retriable, "fetch offsets")))
+            }
+            Call::ListOffsets(_) if passing => {
+                Reply::ListOffsets(Err(injected(BrokerErrorKind::Retriable, "list offsets")))
+            }
+            Call::DescribeTopics(_) if passing => {
+                Reply::DescribeTopics(Err(injected(BrokerErrorKind::Retriable, "describe topics")))
+            }
             Call::FetchOffsets(partitions) => Reply::FetchOffsets(match cluster.fault("fetch_offsets") {
                 Some(error) => Err(error),
+                None if cluster.is_unstable(&partitions) => Err(injected(BrokerErrorKind::Retriable, "88")),
                 None => {
                     let found = partitions.iter().map(|partition| match cluster.offsets.get(partition) {
                         Some((offset, metadata)) => {
@@ -349,12 +709,15 @@ impl Admin for FakeAdmin {
                     Ok(found.collect())
                 }
             }),
-            Call::CommitOffsets(_, offsets) => Reply::CommitOffsets(match cluster.fault("commit_offsets") {
+            Call::CommitOffsets(member, offsets) => Reply::CommitOffsets(match cluster.fault("commit_offsets") {
                 Some(error) => Err(error),
+                None if !cluster.is_member(&member) => Err(injected(BrokerErrorKind::Rejoin, "22")),
                 None => {
-                    let offsets = offsets.into_iter().map(|o| (o.partition, (o.offset, o.metadata)));
-                    cluster.offsets.extend(offsets);
-                    Ok(())
+                    if !passing || cluster.chaos.one_in(2) {
+                        let offsets = offsets.into_iter().map(|o| (o.partition, (o.offset, o.metadata)));
+                        cluster.offsets.extend(offsets);
+                    }
+                    if passing { Err(injected(BrokerErrorKind::Retriable, "commit offsets")) } else { Ok(()) }
                 }
             }),
             Call::ListOffsets(partitions) => {
@@ -383,6 +746,9 @@ impl Admin for FakeAdmin {
     }
 
     fn poll(&mut self) -> Option<(CallId, Reply)> {
+        if self.cluster.0.borrow_mut().chaos.delay(2) {
+            return None;
+        }
         self.replies.pop_front()
     }
 }
@@ -469,17 +835,27 @@ impl Shared {
         InlineRestore { restorer: self.restorer() }
     }
 
-    /// A producer; with `transactional`, the one before it is fenced.
+    /// A producer; with `transactional`, the one before it is fenced at once.
     pub(crate) fn producer(&self, transactional: bool) -> FakeProduce {
+        let id: Arc<str> = "test".into();
         let mut cluster = self.0.borrow_mut();
-        cluster.current_producer += 1;
+        let epoch = cluster.epochs.entry(id.clone()).or_default();
+        *epoch += 1;
+        let epoch = transactional.then_some(*epoch);
+        drop(cluster);
+        FakeProduce { epoch, ..self.producer_of(transactional.then_some(id)) }
+    }
+
+    /// A producer that fences the one before it when its transactions are initialised.
+    pub(crate) fn producer_of(&self, transactional_id: Option<Arc<str>>) -> FakeProduce {
         FakeProduce {
             cluster: self.clone(),
-            id: cluster.current_producer,
-            transactional,
+            transactional_id,
+            epoch: None,
             open: None,
-            staged_offsets: Vec::new(),
+            waiting: VecDeque::new(),
             deliveries: VecDeque::new(),
+            failed: None,
         }
     }
 }

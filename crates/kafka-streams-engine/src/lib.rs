@@ -31,6 +31,8 @@ mod worker;
 #[cfg(test)]
 mod doubles;
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;
 
 pub use commit_point::{CommitPoint, CommitProbe};

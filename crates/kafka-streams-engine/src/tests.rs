@@ -21,7 +21,9 @@ const CHANGELOG: &str = "app-counts-changelog";
 
 /// Stores in memory that survive their task, as files would.
 #[derive(Clone, Debug, Default)]
-struct Lasting(Arc<std::sync::Mutex<BTreeMap<(TaskId, String), Arc<InMemoryBackend>>>>);
+struct Lasting(Arc<std::sync::Mutex<Opened>>);
+
+type Opened = BTreeMap<(TaskId, String), Arc<InMemoryBackend>>;
 
 impl StoreBackends for Lasting {
     fn open(&self, task: TaskId, name: &str) -> Result<Arc<dyn StoreBackend>, StoreError> {

@@ -19,7 +19,7 @@ async fn a_broker_that_is_down_is_waited_for_at_the_start_and_in_the_middle() ->
     let Some(own) = OwnBroker::start("down-and-up")? else { return Ok(()) };
     let broker = &own.broker;
     let dir = tempfile::tempdir()?;
-    let word_count = WordCount::new(broker, dir.path(), 2, true).await?.with("repartition.purge.interval.ms", "600000");
+    let word_count = WordCount::new(broker, dir.path(), 2, true).await?;
     let mut all = reference::text(20_000, 71);
     broker.write_lines(&word_count.input, all.iter().map(String::as_str))?;
     own.down()?;
@@ -32,28 +32,13 @@ async fn a_broker_that_is_down_is_waited_for_at_the_start_and_in_the_middle() ->
     let more = reference::text(400_000, 72);
     broker.write_lines(&word_count.input, more.iter().map(String::as_str))?;
     all.extend(more);
-    own.kill()?;
+    // Not killed: a single broker of 4.3 that comes back without having stopped may skip the abort markers of what was open
+    // ("Couldn't find leader endpoint", TransactionMarkerChannelManager), and so commits it with the next transaction.
+    own.down()?;
     std::thread::sleep(Duration::from_secs(3));
     anyhow::ensure!(program.is_running()?, "the program has ended:\n{}", program.log()?);
     own.up()?;
     if let Err(error) = word_count.expect_counts(broker, &reference::count(all.iter().map(String::as_str))) {
-        let n = |t: &str, i| broker.read(t, i).map(|r| r.len());
-        let rep = format!("{}-by-word-repartition", word_count.application_id);
-        eprintln!(
-            "INPUT {:?} of {} REP c {:?} u {:?} words {} OUT {:?}",
-            n(&word_count.input, Isolation::ReadCommitted),
-            all.len(),
-            n(&rep, Isolation::ReadCommitted),
-            n(&rep, Isolation::ReadUncommitted),
-            all.iter().map(|l| l.split_whitespace().count()).sum::<usize>(),
-            n(&word_count.output, Isolation::ReadCommitted)
-        );
-        eprintln!(
-            "GROW {:?}",
-            reference::counts_only_grow(&broker.read(&word_count.output, Isolation::ReadCommitted)?)
-        );
-        let log = program.log()?;
-        std::fs::write("/tmp/t/down.log", &log)?;
         anyhow::bail!("{error:#}; the log:\n{}", program.log()?);
     }
     anyhow::ensure!(program.stop()?.success());

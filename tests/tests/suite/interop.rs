@@ -87,7 +87,7 @@ async fn one_replaces_the_other(first: Side) -> anyhow::Result<()> {
     let leaving = first.start(&jvm, &word_count)?;
     feed(32)?;
     let staying = first.other().start(&jvm, &word_count)?;
-    broker.wait_until(|| Ok(both_have_tasks(&jvm, &word_count)?), "both sides have tasks")?;
+    broker.wait_until(|| both_have_tasks(&jvm, &word_count), "both sides have tasks")?;
     feed(33)?;
     stop(leaving, first)?;
     feed(34)?;

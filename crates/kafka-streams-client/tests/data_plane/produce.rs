@@ -71,6 +71,28 @@ fn a_flush_does_not_wait_for_more_records() {
 }
 
 #[test]
+fn what_is_sent_during_a_flush_may_linger_when_it_is_over() {
+    let Some(bootstrap) = bootstrap() else { return };
+    let topic = topic(&bootstrap, "flush-end", 1);
+    let mut properties = properties(&bootstrap);
+    properties.set("linger.ms", "50000");
+    let mut writer = Writer::with(properties, None);
+    // Finding the partition's leader takes some time that is not meant here.
+    writer.send(&topic, 0, "first");
+    writer.flush_all_written();
+    writer.send(&topic, 0, "flushed");
+    writer.produce.flush();
+    // There is always something in flight, so that the flush never finds nothing.
+    for _ in 0..300 {
+        std::thread::sleep(Duration::from_millis(1));
+        writer.send(&topic, 0, "lingers");
+        writer.poll();
+    }
+    assert!(!writer.deliveries.is_empty());
+    assert!(writer.produce.in_flight() > 100, "{}", writer.produce.in_flight());
+}
+
+#[test]
 fn a_full_queue_takes_records_again_once_it_was_served() {
     let Some(bootstrap) = bootstrap() else { return };
     let topic = topic(&bootstrap, "full", 1);
