@@ -72,6 +72,18 @@ pub enum WorkerError {
         /// What the broker said last.
         error: BrokerError,
     },
+    /// The group assigned a task that the topology does not have.
+    #[error(
+        "task {task} (reading {topics}) is not in this topology: an instance with another topology is in the group of this \
+         application id; give different applications different ids, and stop the old version before a new one that \
+         changes sub-topologies"
+    )]
+    ForeignTask {
+        /// The task.
+        task: TaskId,
+        /// The topics that it is to read.
+        topics: String,
+    },
     /// Membership ended for good.
     #[error("group membership: {0}")]
     Membership(String),

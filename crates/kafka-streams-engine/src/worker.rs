@@ -301,6 +301,9 @@ impl<P: Ports> Worker<P> {
         if self.mode == Mode::Closed {
             return Ok(Turn::Closed);
         }
+        // A clock that was set back must not stop commits and signs of life until it has caught up.
+        self.last_commit_ms = self.last_commit_ms.min(now);
+        self.last_alive_ms = self.last_alive_ms.min(now);
         self.tell_alive(now);
         let mut worked = self.follow_group(now)?;
         worked |= self.take_answers(now)?;

@@ -23,6 +23,10 @@ impl<P: Ports> Worker<P> {
                     self.generation = assigned.generation;
                     let tasks = assigned.active.iter().map(|(id, _)| *id).collect();
                     self.notices.push_back(Notice::Assigned { generation: assigned.generation, tasks });
+                    if let Some((task, partitions)) = assigned.active.iter().find(|(id, of)| !self.has_task(*id, of)) {
+                        let topics: Vec<&str> = partitions.iter().map(|partition| &*partition.topic).collect();
+                        return Err(WorkerError::ForeignTask { task: *task, topics: topics.join(", ") });
+                    }
                     // A task that was to be given up and is given back goes on undisturbed.
                     let active: Vec<TaskId> = assigned.active.iter().map(|(id, _)| *id).collect();
                     for revoke in &mut self.revoking {
@@ -59,6 +63,16 @@ impl<P: Ports> Worker<P> {
             }
         }
         Ok(worked)
+    }
+
+    /// Whether the topology has a task that reads these topics.
+    fn has_task(&self, id: TaskId, partitions: &[TopicPartition]) -> bool {
+        let part = usize::try_from(id.subtopology).ok().and_then(|at| self.topology.subtopologies().get(at));
+        let application = &self.config.application_id;
+        part.is_some_and(|part| {
+            let reads = |topic: &str| part.source_topics.iter().any(|source| *source.decorated(application) == *topic);
+            partitions.iter().all(|partition| reads(&partition.topic))
+        })
     }
 
     /// Closes the tasks that are being given up; everything of theirs is committed, or there was nothing to commit.
