@@ -72,6 +72,22 @@ pub enum WorkerError {
         /// What the broker said last.
         error: BrokerError,
     },
+    /// A persistent store without a changelog does not stand where the task's input does (rule S5): a crash came between
+    /// the transaction's commit and the store's, and nothing can bring back what the store lacks.
+    #[error(
+        "task {task}: store {store} has no changelog, and stands at input offsets {stored} where the group has {committed}; \
+         turn logging on, or remove the store's files to begin it empty"
+    )]
+    StoreOutOfStep {
+        /// The store's task.
+        task: TaskId,
+        /// The store's name.
+        store: Arc<str>,
+        /// The input offsets of the store's last commit.
+        stored: String,
+        /// The committed input offsets.
+        committed: String,
+    },
     /// The group assigned a task that the topology does not have.
     #[error(
         "task {task} (reading {topics}) is not in this topology: an instance with another topology is in the group of this \

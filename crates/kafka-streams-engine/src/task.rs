@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kafka_streams_core::handler::Response;
 use kafka_streams_core::{
-    Failure, FailureKind, PunctuationType, RawRecord, RecordContext, TaskContext, TaskId, Timestamp,
+    Failure, FailureKind, PunctuationType, RawRecord, RecordContext, TaskContext, TaskId, Timestamp, TopicPartition,
 };
 use kafka_streams_state::{StoreError, StorePosition, Uncommitted};
 use kafka_streams_topology::{RouteKind, TaskGraph};
@@ -40,6 +40,8 @@ pub(crate) struct Task<B> {
     /// Whether anything was sent, or may have been put into a cache, since the last commit (rule C1).
     pub(crate) wrote: bool,
     closed: bool,
+    /// Whether stores without a changelog keep the input offsets of their commit (rule S5, exactly-once).
+    pub(crate) inputs_in_stores: bool,
 }
 
 /// How far a store is.
@@ -71,7 +73,19 @@ impl<B: FetchedBatch> Task<B> {
         stores: Vec<StoreState>,
     ) -> Self {
         let route_partitions = vec![0; graph.routes.len()];
-        Task { id, incarnation, graph, cx, group, stores, route_partitions, in_hand: None, wrote: false, closed: false }
+        Task {
+            id,
+            incarnation,
+            graph,
+            cx,
+            group,
+            stores,
+            route_partitions,
+            in_hand: None,
+            wrote: false,
+            closed: false,
+            inputs_in_stores: false,
+        }
     }
 
     /// Starts the nodes; the stores are restored.
@@ -317,8 +331,17 @@ impl<B: FetchedBatch> Task<B> {
                 state.acked = queue.map_or(state.acked, |queue| state.acked.max(queue.position() - 1));
             }
             let uncommitted = store.store.uncommitted();
-            if uncommitted.rows == 0 && state.acked <= state.position.offset {
+            let inputs = (self.inputs_in_stores && store.changelog.is_none()).then(|| {
+                let read = self.group.queues.iter().filter(|queue| queue.partition_time >= 0);
+                let offsets = read.map(|queue| (&queue.partition, queue.position()));
+                vec![(INPUT_OFFSETS.to_owned(), input_offsets(offsets).into_bytes())]
+            });
+            let inputs_moved = inputs.as_ref().is_some_and(|inputs| *inputs != state.position.extensions);
+            if uncommitted.rows == 0 && state.acked <= state.position.offset && !inputs_moved {
                 continue;
+            }
+            if let Some(inputs) = inputs {
+                state.position.extensions = inputs;
             }
             if state.acked > state.position.offset {
                 state.position.offset = state.acked;
@@ -361,6 +384,16 @@ impl<B: FetchedBatch> Task<B> {
         }
         self.cx.output.clear();
     }
+}
+
+/// Name of the extension of a store's position that holds the task's input offsets (rule S5).
+pub(crate) const INPUT_OFFSETS: &str = "input-offsets";
+
+/// Input offsets of the partitions that were read, as text: `topic-partition=offset`, separated by commas, in the order of the partitions.
+pub(crate) fn input_offsets<'a>(offsets: impl Iterator<Item = (&'a TopicPartition, i64)>) -> String {
+    let mut texts: Vec<String> = offsets.map(|(partition, offset)| format!("{partition}={offset}")).collect();
+    texts.sort();
+    texts.join(",")
 }
 
 /// Whether an error of one record means that the producer takes no more records of any task.

@@ -69,6 +69,16 @@ impl Bench {
     }
 
     fn over(cluster: Shared, stores: Lasting, guarantee: Guarantee, handlers: Handlers) -> Self {
+        Self::with_topology(counting(), cluster, stores, guarantee, handlers)
+    }
+
+    fn with_topology(
+        topology: Topology,
+        cluster: Shared,
+        stores: Lasting,
+        guarantee: Guarantee,
+        handlers: Handlers,
+    ) -> Self {
         let group = FakeGroup { cluster: cluster.clone(), events: Rc::new(RefCell::new(VecDeque::new())) };
         let config = WorkerConfig {
             application_id: "app".into(),
@@ -86,7 +96,7 @@ impl Bench {
             probe: crate::CommitProbe::default(),
         };
         let setup = WorkerSetup {
-            topology: Arc::new(counting()),
+            topology: Arc::new(topology),
             config,
             backends: Backends { persistent: Arc::new(stores.clone()), in_memory: Arc::new(stores.clone()) },
             cache: ThreadCache::new(0),
@@ -334,6 +344,42 @@ fn an_offset_before_the_logs_start_follows_auto_offset_reset() {
     bench.settle().unwrap();
     bench.commit().unwrap();
     assert_eq!(bench.counts(), counted(&[("a", 1), ("b", 1), ("e", 1)]));
+}
+
+#[test]
+fn s5_a_store_without_a_changelog_that_lacks_a_committed_transaction_is_an_error() {
+    let cluster = Shared::default();
+    cluster.create("in", 1);
+    cluster.create("out", 1);
+    let unlogged = || {
+        let builder = StreamsBuilder::new();
+        let counts = Materialized::named("counts").with_caching_disabled().with_logging_disabled();
+        builder.stream::<String, String>("in").group_by_key(Grouped::default()).count(counts).to_stream().to("out");
+        builder.build().unwrap()
+    };
+    let over = |stores: Lasting| {
+        Bench::with_topology(unlogged(), cluster.clone(), stores, Guarantee::ExactlyOnce, Handlers::default())
+    };
+    let stores = Lasting::default();
+    let mut bench = over(stores.clone());
+    for _ in 0..2 {
+        bench.assign();
+        bench.send(&["a"]);
+        bench.settle().unwrap();
+        bench.commit().unwrap();
+        bench = over(stores.clone());
+    }
+    // As if a kill had come before the last batch: the store still says where it stood then.
+    let store = stores.open(TaskId::new(0, 0), "counts").unwrap();
+    let mut position = store.position().unwrap();
+    position.extensions = vec![("input-offsets".to_owned(), b"in-0=1".to_vec())];
+    let mut none = std::iter::empty();
+    let source = kafka_streams_state::BatchSource::Processing;
+    let batch = kafka_streams_state::CommitBatch { deleted_ranges: &[], rows: &mut none, position: &position, source };
+    store.commit(batch).unwrap();
+    bench.assign();
+    let error = bench.settle().unwrap_err().to_string();
+    assert!(error.contains("in-0=1") && error.contains("in-0=2"), "{error}");
 }
 
 /// Restores the store of `counting` from a changelog; the records read, and the offset it stands at.

@@ -19,8 +19,8 @@ pub struct MemoryBudget {
 }
 
 impl MemoryBudget {
-    /// What a process may use if nothing is configured: 256 MiB.
-    pub const DEFAULT_TOTAL: usize = 256 << 20;
+    /// What a process may use if nothing is configured: 128 MiB.
+    pub const DEFAULT_TOTAL: usize = 128 << 20;
 
     /// A budget of `total` bytes for `threads` stream threads (at least one).
     pub fn new(total: usize, threads: usize) -> Arc<Self> {

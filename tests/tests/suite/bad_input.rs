@@ -153,33 +153,74 @@ async fn a_negative_timestamp_stops_the_application_or_is_skipped_by_the_extract
     in_process::close(&streams)
 }
 
-#[tokio::test]
-async fn a_record_that_the_broker_refuses_is_the_production_handlers_matter() -> anyhow::Result<()> {
-    let Some(broker) = Broker::get() else { return Ok(()) };
-    let (input, output) = (broker.unique("sizes"), broker.unique("texts"));
-    broker.create_topic(&input, 1).await?;
-    broker.create_topic_with(&output, 1, &[("max.message.bytes", "10000")]).await?;
-    broker.write(&input, [number("a", 10), number("b", 50_000), number("c", 20)])?;
-    let (id, dir) = (broker.unique("texts"), tempfile::tempdir()?);
-    let streams = |config: StreamsConfig| -> anyhow::Result<KafkaStreams> {
-        let builder = StreamsBuilder::new();
-        let sizes = builder.stream::<String, i64>(input.as_str());
-        // Not to be squeezed into the limit by compression.
-        let text = |size: i64| (0..size).map(|i| char::from(b'!' + (i * i % 89) as u8)).collect::<String>();
-        sizes.map_values(text).to(output.as_str());
-        Ok(KafkaStreams::new(builder.build()?, config)?)
-    };
-    let config = || in_process::config(&broker, &id, dir.path());
-    let error = in_process::failure_of(streams(config())?).await?;
-    says(&error, &["task 0_0", &output, "refused"])?;
+/// An application that writes texts of given sizes to a topic that takes no more than 10,000 bytes, and reads a text of
+/// 50,000 between others.
+struct TooLarge {
+    broker: Broker,
+    input: String,
+    output: String,
+    id: String,
+    dir: tempfile::TempDir,
+}
 
-    let streams = streams(config().production_exception_handler(LogAndContinue))?;
+impl TooLarge {
+    async fn new() -> anyhow::Result<Option<TooLarge>> {
+        let Some(broker) = Broker::get() else { return Ok(None) };
+        let (input, output, id) = (broker.unique("sizes"), broker.unique("texts"), broker.unique("texts"));
+        broker.create_topic(&input, 1).await?;
+        broker.create_topic_with(&output, 1, &[("max.message.bytes", "10000")]).await?;
+        broker.write(&input, [number("a", 10), number("b", 50_000), number("c", 20)])?;
+        Ok(Some(TooLarge { broker, input, output, id, dir: tempfile::tempdir()? }))
+    }
+
+    fn config(&self) -> StreamsConfig {
+        in_process::config(&self.broker, &self.id, self.dir.path())
+    }
+
+    fn texts(&self, config: StreamsConfig) -> anyhow::Result<KafkaStreams> {
+        let builder = StreamsBuilder::new();
+        let text = |size: i64| "x".repeat(usize::try_from(size).unwrap_or_default());
+        builder.stream::<String, i64>(self.input.as_str()).map_values(text).to(self.output.as_str());
+        Ok(KafkaStreams::new(builder.build()?, config)?)
+    }
+
+    /// Waits until the others are written.
+    fn expect_the_others(&self) -> anyhow::Result<()> {
+        let lengths = || -> anyhow::Result<Vec<usize>> {
+            let records = self.broker.read(&self.output, Isolation::ReadCommitted)?;
+            Ok(records.iter().map(|record| record.value.as_deref().unwrap_or_default().len()).collect())
+        };
+        self.broker.wait_at_most(Duration::from_secs(20), &mut || Ok(lengths()? == [10, 20]), "the others are written")
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_is_refused_before_it_is_sent_is_the_production_handlers_matter() -> anyhow::Result<()> {
+    let Some(texts) = TooLarge::new().await? else { return Ok(()) };
+    let config = || texts.config().property("producer.max.request.size", "10000");
+    let error = in_process::failure_of(texts.texts(config())?).await?;
+    says(&error, &["task 0_0", &texts.output, "refused"])?;
+    let streams = texts.texts(config().production_exception_handler(LogAndContinue))?;
     streams.start()?;
-    let lengths = || -> anyhow::Result<Vec<usize>> {
-        let records = broker.read(&output, Isolation::ReadCommitted)?;
-        Ok(records.iter().map(|record| record.value.as_deref().unwrap_or_default().len()).collect())
-    };
-    broker.wait_until(|| Ok(lengths()? == [10, 20]), "the others are written")?;
+    texts.expect_the_others()?;
+    in_process::close(&streams)
+}
+
+#[tokio::test]
+async fn a_record_that_the_broker_refuses_ends_an_exactly_once_application_whatever_the_handler() -> anyhow::Result<()> {
+    let Some(texts) = TooLarge::new().await? else { return Ok(()) };
+    let error = in_process::failure_of(texts.texts(texts.config().production_exception_handler(LogAndContinue))?).await?;
+    says(&error, &["task 0_0", &texts.output, "MSG_SIZE_TOO_LARGE", "refused"])
+}
+
+#[tokio::test]
+#[ignore = "bug: librdkafka does not split a batch that is refused for one record's size"]
+async fn a_record_that_the_broker_refuses_is_skipped_without_its_neighbours_at_least_once() -> anyhow::Result<()> {
+    let Some(texts) = TooLarge::new().await? else { return Ok(()) };
+    let config = texts.config().processing_guarantee(ProcessingGuarantee::AtLeastOnce);
+    let streams = texts.texts(config.production_exception_handler(LogAndContinue))?;
+    streams.start()?;
+    texts.expect_the_others()?;
     in_process::close(&streams)
 }
 

@@ -21,8 +21,8 @@ use crate::port::{
 use crate::position::OffsetMetadata;
 use crate::record_queue::RecordQueue;
 use crate::restore::{Restore, RestoreError, RestoreEvent, RestoreStore, RestoreTask, RestoredStore};
-use crate::task::{StoreState, Task, failed};
-use crate::worker::{Notice, Ports, Worker};
+use crate::task::{INPUT_OFFSETS, StoreState, Task, failed, input_offsets};
+use crate::worker::{Guarantee, Notice, Ports, Worker};
 
 /// Wait before a question is asked again.
 const RETRY_MS: i64 = 20;
@@ -309,6 +309,31 @@ impl<P: Ports> Worker<P> {
         Ok(known)
     }
 
+    /// S5: a persistent store without a changelog must stand where the input stands; it cannot be brought there.
+    fn check_inputs(
+        &self,
+        task: TaskId,
+        stores: &[RestoredStore],
+        partitions: &[TopicPartition],
+        positions: &[(i64, OffsetMetadata)],
+    ) -> Result<(), WorkerError> {
+        let read = partitions.iter().zip(positions).filter(|(_, (_, metadata))| metadata.partition_time >= 0);
+        let committed = input_offsets(read.map(|(partition, (offset, _))| (partition, *offset)));
+        let part = usize::try_from(task.subtopology).ok().and_then(|at| self.topology.subtopologies().get(at));
+        let indexes = part.map_or(&[][..], |part| &part.stores);
+        for (store, index) in stores.iter().zip(indexes) {
+            let inputs = store.position.extensions.iter().find(|(name, _)| name == INPUT_OFFSETS);
+            if let Some((_, stored)) = inputs
+                && *stored != *committed.as_bytes()
+                && let Some(spec) = self.topology.stores().get(index.0 as usize)
+            {
+                let stored = String::from_utf8_lossy(stored).into_owned();
+                return Err(WorkerError::StoreOutOfStep { task, store: spec.name.clone(), stored, committed });
+            }
+        }
+        Ok(())
+    }
+
     /// Makes the nodes, and lets the task run.
     fn run_task(&mut self, id: TaskId, now: i64) -> Result<(), WorkerError> {
         let Some(Starting { partitions, stores: Stores::Ready(stores), offsets: Offsets::Ready(positions), .. }) =
@@ -316,6 +341,7 @@ impl<P: Ports> Worker<P> {
         else {
             return Err(WorkerError::Bug(format!("task {id} is not ready")));
         };
+        self.check_inputs(id, &stores, &partitions, &positions)?;
         let application = self.config.application_id.clone();
         let mut cx = TaskContext::new(id, application.clone(), self.config.handlers.clone());
         cx.wall_clock = now;
@@ -349,6 +375,7 @@ impl<P: Ports> Worker<P> {
         self.next_incarnation = self.next_incarnation.wrapping_add(1);
         let group = PartitionGroup::new(queues);
         let mut task = Task::new(id, self.next_incarnation, graph, cx, group, states.collect());
+        task.inputs_in_stores = self.config.guarantee == Guarantee::ExactlyOnce;
         task.init(now)?;
         if task.has_changelogs() {
             self.task_offsets.runs(id);
