@@ -15,19 +15,22 @@ use crate::broker::PATIENCE;
 pub struct Program {
     child: Child,
     log: PathBuf,
+    /// Where its own part of the log begins.
+    from: usize,
 }
 
 impl Program {
     /// Starts `command` with its output going to the file `log`, appended.
     pub fn start(mut command: Command, log: &Path) -> Result<Self> {
         let out = File::options().create(true).append(true).open(log)?;
+        let from = usize::try_from(out.metadata()?.len())?;
         let child = command
             .stdin(Stdio::null())
             .stdout(out.try_clone()?)
             .stderr(out)
             .spawn()
             .with_context(|| format!("starting {:?}", command.get_program()))?;
-        Ok(Program { child, log: log.to_owned() })
+        Ok(Program { child, log: log.to_owned(), from })
     }
 
     /// Its process id.
@@ -56,10 +59,10 @@ impl Program {
         self.wait(limit)
     }
 
-    /// Waits until it fails by itself: the end of its log, where it says why.
+    /// Waits until it fails by itself; what it has printed.
     pub fn failure(&mut self) -> Result<String> {
         let status = self.wait(PATIENCE)?;
-        let log = self.log()?;
+        let log = self.own_log()?;
         ensure!(!status.success(), "the program ends well, but should fail; its log:\n{log}");
         Ok(log)
     }
@@ -83,15 +86,21 @@ impl Program {
         Ok(self.child.try_wait()?.is_none())
     }
 
-    /// What it has printed so far.
+    /// What it has printed so far, after what others with the same log have printed before.
     pub fn log(&self) -> Result<String> {
         Ok(String::from_utf8_lossy(&std::fs::read(&self.log)?).into_owned())
+    }
+
+    /// What it has printed so far itself.
+    pub fn own_log(&self) -> Result<String> {
+        let log = std::fs::read(&self.log)?;
+        Ok(String::from_utf8_lossy(log.get(self.from..).unwrap_or_default()).into_owned())
     }
 
     /// Waits until it has printed `text`.
     pub fn wait_for_log(&mut self, text: &str) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
-        while !self.log()?.contains(text) {
+        while !self.own_log()?.contains(text) {
             if !self.is_running()? || Instant::now() > deadline {
                 bail!("the program has not printed `{text}`; its log:\n{}", self.log()?);
             }

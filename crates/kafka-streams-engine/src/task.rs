@@ -40,8 +40,7 @@ pub(crate) struct Task<B> {
     /// Whether anything was sent, or may have been put into a cache, since the last commit (rule C1).
     pub(crate) wrote: bool,
     closed: bool,
-    /// Whether stores without a changelog keep the input offsets of their commit (rule S5, exactly-once).
-    pub(crate) inputs_in_stores: bool,
+    pub(crate) exactly_once: bool,
 }
 
 /// How far a store is.
@@ -84,7 +83,7 @@ impl<B: FetchedBatch> Task<B> {
             in_hand: None,
             wrote: false,
             closed: false,
-            inputs_in_stores: false,
+            exactly_once: false,
         }
     }
 
@@ -266,16 +265,18 @@ impl<B: FetchedBatch> Task<B> {
             }
             (Ok(_), RouteKind::Sink { .. }) => Ok(()),
             (Err(error), kind) => {
-                let (topic, is_changelog) = (route.topic.clone(), matches!(kind, RouteKind::Changelog { .. }));
-                self.on_refused(&topic, is_changelog, error)
+                // A refusal after the sending has failed the whole transaction: to skip the record would repeat it for ever.
+                let must_fail = self.exactly_once || matches!(kind, RouteKind::Changelog { .. });
+                let topic = route.topic.clone();
+                self.on_refused(&topic, must_fail, error)
             }
         }
     }
 
-    fn on_refused(&mut self, topic: &Arc<str>, is_changelog: bool, error: BrokerError) -> Result<(), WorkerError> {
+    fn on_refused(&mut self, topic: &Arc<str>, must_fail: bool, error: BrokerError) -> Result<(), WorkerError> {
         let context = self.cx.error_context(None);
         // A store without its changelog record would be a store that cannot be restored.
-        let response = match is_changelog {
+        let response = match must_fail {
             true => Response::Fail,
             false => self.cx.handlers().production.clone().handle(&context, topic, &error),
         };
@@ -331,7 +332,7 @@ impl<B: FetchedBatch> Task<B> {
                 state.acked = queue.map_or(state.acked, |queue| state.acked.max(queue.position() - 1));
             }
             let uncommitted = store.store.uncommitted();
-            let inputs = (self.inputs_in_stores && store.changelog.is_none()).then(|| {
+            let inputs = (self.exactly_once && store.changelog.is_none()).then(|| {
                 let read = self.group.queues.iter().filter(|queue| queue.partition_time >= 0);
                 let offsets = read.map(|queue| (&queue.partition, queue.position()));
                 vec![(INPUT_OFFSETS.to_owned(), input_offsets(offsets).into_bytes())]

@@ -2,6 +2,8 @@
 //!
 //! It uses the JVM's names, so that a JVM word count can be replaced by it, and the other way round, in place.
 
+use std::process::ExitCode;
+
 use clap::{Parser, ValueEnum};
 use kafka_streams::prelude::*;
 
@@ -57,8 +59,22 @@ fn topology(input: &str, output: &str) -> Result<Topology, TopologyError> {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let options = Options::parse();
+async fn main() -> ExitCode {
+    match run(Options::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&*error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the last words of a program")]
+fn report(error: &dyn std::error::Error) {
+    eprintln!("error: {error}");
+}
+
+async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
         .with_writer(std::io::stderr)

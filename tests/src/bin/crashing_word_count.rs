@@ -1,5 +1,6 @@
 //! The word count of the examples, with a wish to die: it kills itself at a named point of the commit cycle.
 
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use clap::Parser;
@@ -36,8 +37,22 @@ struct Options {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let options = Options::parse();
+async fn main() -> ExitCode {
+    match run(Options::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&*error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the last words of a program")]
+fn report(error: &dyn std::error::Error) {
+    eprintln!("error: {error}");
+}
+
+async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
     tracing_subscriber::fmt()
         .with_env_filter("info")
         .with_writer(std::io::stderr)

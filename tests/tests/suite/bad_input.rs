@@ -207,9 +207,11 @@ async fn a_record_that_is_refused_before_it_is_sent_is_the_production_handlers_m
 }
 
 #[tokio::test]
-async fn a_record_that_the_broker_refuses_ends_an_exactly_once_application_whatever_the_handler() -> anyhow::Result<()> {
+async fn a_record_that_the_broker_refuses_ends_an_exactly_once_application_whatever_the_handler() -> anyhow::Result<()>
+{
     let Some(texts) = TooLarge::new().await? else { return Ok(()) };
-    let error = in_process::failure_of(texts.texts(texts.config().production_exception_handler(LogAndContinue))?).await?;
+    let error =
+        in_process::failure_of(texts.texts(texts.config().production_exception_handler(LogAndContinue))?).await?;
     says(&error, &["task 0_0", &texts.output, "MSG_SIZE_TOO_LARGE", "refused"])
 }
 

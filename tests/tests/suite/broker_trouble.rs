@@ -36,10 +36,10 @@ async fn a_broker_that_is_down_is_waited_for_at_the_start_and_in_the_middle() ->
     // ("Couldn't find leader endpoint", TransactionMarkerChannelManager), and so commits it with the next transaction.
     own.down()?;
     std::thread::sleep(Duration::from_secs(3));
-    anyhow::ensure!(program.is_running()?, "the program has ended:\n{}", program.log()?);
+    anyhow::ensure!(program.is_running()?, "the program has ended:\n{}", program.own_log()?);
     own.up()?;
     if let Err(error) = word_count.expect_counts(broker, &reference::count(all.iter().map(String::as_str))) {
-        anyhow::bail!("{error:#}; the log:\n{}", program.log()?);
+        anyhow::bail!("{error:#}; the log:\n{}", program.own_log()?);
     }
     anyhow::ensure!(program.stop()?.success());
     reference::counts_only_grow(&broker.read(&word_count.output, Isolation::ReadCommitted)?)

@@ -64,16 +64,12 @@ async fn sigterm_stops_a_restoring_program_soon_and_well() -> anyhow::Result<()>
     let many = (0..1_000_000_u32).map(|i| Written::of(format!("other-{i}"), 1_i64.to_be_bytes()));
     broker.write(&word_count.changelog(), many)?;
     std::fs::remove_dir_all(word_count.state_dir("one"))?;
-    let seen = std::fs::read_to_string(word_count.log_file("one"))?.len();
     let mut program = word_count.start("one")?;
-    broker.wait_until(|| Ok(program.log()?[seen..].contains("restoring a store")), "the restore begins")?;
+    program.wait_for_log("restoring a store")?;
     let status = program.stop_within(SOON)?;
-    let log = program.log()?;
-    anyhow::ensure!(status.success(), "{status}: {}", &log[seen..]);
-    anyhow::ensure!(
-        !log[seen..].contains("store restored"),
-        "the restore was over before the program was asked to stop"
-    );
+    let log = program.own_log()?;
+    anyhow::ensure!(status.success(), "{status}: {log}");
+    anyhow::ensure!(!log.contains("store restored"), "the restore was over before the program was asked to stop");
 
     // The next start goes on from there.
     broker.write_lines(&word_count.input, ["two three"])?;

@@ -18,10 +18,10 @@ async fn counts(listener: &str, settings: &[(&str, &str)]) -> anyhow::Result<Str
     broker.write_lines(&word_count.input, text.iter().map(String::as_str))?;
     let program = word_count.start("one")?;
     if let Err(error) = word_count.expect_counts(&broker, &reference::count(text.iter().map(String::as_str))) {
-        let log = program.log()?;
+        let log = program.own_log()?;
         anyhow::bail!("{error:#}; the log ends:\n{}", &log[log.floor_char_boundary(log.len().saturating_sub(5000))..]);
     }
-    let log = program.log()?;
+    let log = program.own_log()?;
     anyhow::ensure!(program.stop()?.success());
     reference::counts_only_grow(&broker.read(&word_count.output, Isolation::ReadCommitted)?)?;
     Ok(log)

@@ -57,7 +57,8 @@ impl<P: Ports> Worker<P> {
                 }
                 WorkerEvent::Fatal(error) => {
                     (self.seat_gone, self.shutdown_pending) = (true, false);
-                    return Err(WorkerError::Membership(error.to_string()));
+                    let group = &self.config.application_id;
+                    return Err(WorkerError::Membership(format!("group {group}: {error}")));
                 }
                 WorkerEvent::Left => self.mode = Mode::Closed,
             }

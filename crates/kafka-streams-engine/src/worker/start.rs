@@ -375,7 +375,7 @@ impl<P: Ports> Worker<P> {
         self.next_incarnation = self.next_incarnation.wrapping_add(1);
         let group = PartitionGroup::new(queues);
         let mut task = Task::new(id, self.next_incarnation, graph, cx, group, states.collect());
-        task.inputs_in_stores = self.config.guarantee == Guarantee::ExactlyOnce;
+        task.exactly_once = self.config.guarantee == Guarantee::ExactlyOnce;
         task.init(now)?;
         if task.has_changelogs() {
             self.task_offsets.runs(id);
