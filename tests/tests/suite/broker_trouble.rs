@@ -86,7 +86,11 @@ impl Restricted {
     }
 
     fn allow(&self, resource: &str, name: &str, operations: &[&str]) -> anyhow::Result<()> {
-        self.jvm.acl(&self.broker.bootstrap, "allow", "nobody", (resource, name), operations)
+        self.acl("allow", resource, name, operations)
+    }
+
+    fn acl(&self, what: &str, resource: &str, name: &str, operations: &[&str]) -> anyhow::Result<()> {
+        self.jvm.acl(&self.broker.bootstrap, what, "nobody", (resource, name), operations)
     }
 
     fn start(&self) -> anyhow::Result<Program> {
@@ -104,15 +108,18 @@ async fn a_missing_right_is_an_error_that_names_the_resource() -> anyhow::Result
 
     // Right after right is given, and the next one that is missing is named.
     says(&restricted.start()?.failure()?, &[AUTHORIZATION, application_id])?;
+    restricted.allow("TRANSACTIONAL_ID", &own, &["WRITE", "DESCRIBE"])?;
+    says(&restricted.start()?.failure()?, &["GROUP_AUTHORIZATION_FAILED", &format!("group {application_id}")])?;
     restricted.allow("GROUP", application_id, &["READ", "DESCRIBE"])?;
     says(&restricted.start()?.failure()?, &[AUTHORIZATION, input])?;
     restricted.allow("TOPIC", input, &["READ", "DESCRIBE"])?;
     says(&restricted.start()?.failure()?, &[AUTHORIZATION, &format!("{application_id}-")])?;
     restricted.allow("TOPIC", &own, &["CREATE", "READ", "WRITE", "DESCRIBE", "DELETE"])?;
-    says(&restricted.start()?.failure()?, &[AUTHORIZATION, "transactional"])?;
-    restricted.allow("TRANSACTIONAL_ID", &own, &["WRITE", "DESCRIBE"])?;
     says(&restricted.start()?.failure()?, &[AUTHORIZATION, output])?;
     restricted.allow("TOPIC", output, &["WRITE", "DESCRIBE"])?;
+    restricted.acl("remove", "TRANSACTIONAL_ID", &own, &["WRITE"])?;
+    says(&restricted.start()?.failure()?, &["TRANSACTIONAL_ID_AUTHORIZATION_FAILED", application_id])?;
+    restricted.allow("TRANSACTIONAL_ID", &own, &["WRITE"])?;
     let program = restricted.start()?;
     restricted.word_count.expect_counts(&restricted.broker, &reference::count(text.iter().map(String::as_str)))?;
     anyhow::ensure!(program.stop()?.success());
