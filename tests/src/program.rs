@@ -276,6 +276,17 @@ impl WordCount {
     }
 }
 
+impl WordCount {
+    /// Waits until no word's last count is too low, read-committed: what at-least-once promises after a failure.
+    pub fn expect_at_least(&self, broker: &Broker, expected: &std::collections::BTreeMap<String, i64>) -> Result<()> {
+        let enough = || {
+            let found = crate::reference::last_counts(&broker.read(&self.output, crate::Isolation::ReadCommitted)?)?;
+            Ok(expected.iter().all(|(word, count)| found.get(word).is_some_and(|found| found >= count)))
+        };
+        broker.wait_until(enough, "no count is too low")
+    }
+}
+
 fn first_difference(
     found: &std::collections::BTreeMap<String, i64>,
     expected: &std::collections::BTreeMap<String, i64>,

@@ -246,26 +246,23 @@ impl Shared {
         cluster.visible(&cluster.logs[&TopicPartition::new(topic, partition)], from)
     }
 
-    /// As [`read_partition`](Shared::read_partition), with the decided transactions whose markers are still to come; and
-    /// the offset of the first record that is not decided.
-    pub(crate) fn read_decided(&self, topic: &str, partition: i32) -> (Vec<(i64, Row)>, i64) {
+    /// As [`read_partition`](Shared::read_partition) from the start, with the transactions that are decided and whose
+    /// markers are still to come.
+    pub(crate) fn read_decided(&self, topic: &str, partition: i32) -> Vec<(i64, Row)> {
         let cluster = self.0.borrow();
         let log = &cluster.logs[&TopicPartition::new(topic, partition)];
         let mut records = Vec::new();
-        let mut undecided = i64::MAX;
         for (offset, entry) in log.entries.iter().enumerate() {
             let Entry::Record { row, transaction } = entry else { continue };
             let fate = transaction.map_or(Fate::Committed, |id| {
                 let transaction = &cluster.transactions[id as usize];
                 transaction.ends.map_or(transaction.fate, |(fate, _)| fate)
             });
-            match fate {
-                Fate::Open => undecided = undecided.min(offset as i64),
-                Fate::Committed => records.push((offset as i64, row.clone())),
-                Fate::Aborted => {}
+            if fate == Fate::Committed {
+                records.push((offset as i64, row.clone()));
             }
         }
-        (records, undecided)
+        records
     }
 
     /// A number that changes whenever anything is written or committed.

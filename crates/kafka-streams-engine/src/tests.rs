@@ -4,12 +4,18 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kafka_streams_core::handler::{Handlers, LogAndContinue};
-use kafka_streams_core::{TaskId, TimestampExtractor, TopicPartition};
+use kafka_streams_core::serde::{I64Serde, StringSerde};
+use kafka_streams_core::{
+    Context, Processor, Punctuation, PunctuationType, Record, Step, TaskId, TimestampExtractor, TopicPartition,
+};
 use kafka_streams_dsl::{Grouped, Materialized, StreamsBuilder};
 use kafka_streams_group::{Assigned, Event, LostReason, WorkerEvent};
-use kafka_streams_state::{InMemoryBackend, StoreBackend, StoreBackends, StoreError, StorePosition, ThreadCache};
+use kafka_streams_state::{
+    InMemoryBackend, KeyValueStore, StoreBackend, StoreBackends, StoreError, StorePosition, Stores, ThreadCache,
+};
 use kafka_streams_topology::{OffsetReset, Topology};
 
 use crate::doubles::{FakeGroup, FakePorts, NOW, Row, Shared};
@@ -95,15 +101,17 @@ impl Bench {
             handlers,
             probe: crate::CommitProbe::default(),
         };
+        let clock = cluster.clone();
         let setup = WorkerSetup {
             topology: Arc::new(topology),
             config,
             backends: Backends { persistent: Arc::new(stores.clone()), in_memory: Arc::new(stores.clone()) },
-            cache: ThreadCache::new(0),
+            cache: ThreadCache::new(10_000),
             task_offsets: TaskOffsets::new(),
             worker: 1,
-            clock: Box::new(|| NOW),
+            clock: Box::new(move || clock.now()),
         };
+        cluster.tick(NOW);
         let producers = cluster.clone();
         let ports = PortSet {
             fetch: cluster.fetch(),
@@ -138,6 +146,7 @@ impl Bench {
     /// Turns until nothing happens any more at this time; bounded.
     fn settle(&mut self) -> Result<Turn, WorkerError> {
         for _ in 0..10_000 {
+            self.cluster.tick(self.now);
             match self.worker.run_once(self.now)? {
                 Turn::Worked => {}
                 Turn::IdleUntil(at) if at <= self.now + 1 => self.now += 1,
@@ -380,6 +389,99 @@ fn s5_a_store_without_a_changelog_that_lacks_a_committed_transaction_is_an_error
     bench.assign();
     let error = bench.settle().unwrap_err().to_string();
     assert!(error.contains("in-0=1") && error.contains("in-0=2"), "{error}");
+}
+
+/// Every 50 ms: notes the time in a cached store if it has one, else only asks for a commit.
+struct Clockwork {
+    store: Option<Rc<KeyValueStore<String, i64>>>,
+}
+
+impl Processor for Clockwork {
+    type KIn = String;
+    type VIn = String;
+    type KOut = String;
+    type VOut = String;
+
+    fn init(&mut self, cx: &mut Context<'_, String, String>) -> Step {
+        cx.schedule(Duration::from_millis(50), PunctuationType::WallClockTime);
+        Ok(())
+    }
+
+    fn process(&mut self, record: Record<String, String>, cx: &mut Context<'_, String, String>) -> Step {
+        cx.forward(record)
+    }
+
+    fn punctuate(&mut self, _punctuation: Punctuation, cx: &mut Context<'_, String, String>) -> Step {
+        match &self.store {
+            Some(store) => store.put(cx, &"time".to_owned(), Some(&1)),
+            None => {
+                cx.commit();
+                Ok(())
+            }
+        }
+    }
+}
+
+fn clockwork(with_store: bool) -> Bench {
+    let cluster = Shared::default();
+    for topic in ["in", "out", CHANGELOG] {
+        cluster.create(topic, 1);
+    }
+    let builder = StreamsBuilder::new();
+    let words = builder.stream::<String, String>("in");
+    if with_store {
+        let store = Stores::persistent_key_value_store("counts", StringSerde, I64Serde).with_caching_enabled();
+        let store = builder.add_state_store(store).unwrap();
+        words.process(store, |store| Clockwork { store: Some(store) }).to("out");
+    } else {
+        words.process((), |()| Clockwork { store: None }).to("out");
+    }
+    let topology = builder.build().unwrap();
+    Bench::with_topology(topology, cluster, Lasting::default(), Guarantee::ExactlyOnce, Handlers::default())
+}
+
+#[test]
+fn a_commit_that_is_asked_for_with_nothing_to_commit_does_not_stop_the_task() {
+    let mut bench = clockwork(false);
+    bench.assign();
+    bench.settle().unwrap();
+    bench.now += 60;
+    bench.settle().unwrap();
+    bench.send(&["a"]);
+    bench.settle().unwrap();
+    bench.commit().unwrap();
+    assert_eq!(bench.cluster.read_committed("out").len(), 1);
+}
+
+#[test]
+fn what_a_punctuation_put_into_a_cache_is_committed_before_the_task_is_closed() {
+    let mut bench = clockwork(true);
+    bench.assign();
+    bench.settle().unwrap();
+    bench.now += 60;
+    bench.settle().unwrap();
+    assert_eq!(bench.cluster.read_committed(CHANGELOG).len(), 0);
+    bench.worker.close(true);
+    assert_eq!(bench.settle().unwrap(), Turn::Closed);
+    assert_eq!(bench.cluster.read_committed(CHANGELOG).len(), 1);
+}
+
+#[test]
+fn a_worker_closes_however_fast_records_come_in() {
+    for guarantee in [Guarantee::AtLeastOnce, Guarantee::ExactlyOnce] {
+        let mut bench = Bench::new(guarantee);
+        bench.assign();
+        bench.settle().unwrap();
+        bench.send(&["a"]);
+        bench.worker.run_once(bench.now).unwrap();
+        bench.worker.close(true);
+        let mut turns = 0;
+        while bench.worker.run_once(bench.now).unwrap() != Turn::Closed {
+            bench.send(&["a"]);
+            turns += 1;
+            assert!(turns < 50, "{guarantee:?}");
+        }
+    }
 }
 
 /// Restores the store of `counting` from a changelog; the records read, and the offset it stands at.

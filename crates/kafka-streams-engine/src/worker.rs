@@ -558,7 +558,8 @@ impl<P: Ports> Worker<P> {
     }
 
     fn note_running(&mut self) {
-        let running = self.starting.is_empty() && self.recovery.is_none() && self.generation >= 0;
+        let settled = self.starting.is_empty() && self.recovery.is_none() && self.generation >= 0;
+        let running = settled && self.mode == Mode::Running;
         if running && !self.was_running {
             self.notices.push_back(Notice::Running);
         }

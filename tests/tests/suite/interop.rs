@@ -69,10 +69,13 @@ fn changelog_holds(broker: &Broker, word_count: &WordCount, expected: &BTreeMap<
 }
 
 /// One side runs, the other one joins under load, the first one stops: a rolling replacement.
-async fn one_replaces_the_other(first: Side) -> anyhow::Result<()> {
+async fn one_replaces_the_other(first: Side, settings: &[(&str, &str)]) -> anyhow::Result<()> {
     let (Some(broker), Some(jvm)) = (Broker::get(), Jvm::get()) else { return Ok(()) };
     let dir = tempfile::tempdir()?;
-    let word_count = WordCount::new(&broker, dir.path(), 4, true).await?;
+    let mut word_count = WordCount::new(&broker, dir.path(), 4, true).await?;
+    for (key, value) in settings {
+        word_count = word_count.with(key, value);
+    }
     let mut all: Vec<String> = Vec::new();
     let mut feed = |seed: u64| -> anyhow::Result<()> {
         for part in 0..4 {
@@ -87,7 +90,7 @@ async fn one_replaces_the_other(first: Side) -> anyhow::Result<()> {
     let leaving = first.start(&jvm, &word_count)?;
     feed(32)?;
     let staying = first.other().start(&jvm, &word_count)?;
-    broker.wait_until(|| both_have_tasks(&jvm, &word_count), "both sides have tasks")?;
+    broker.wait_until(|| both_have_tasks(&word_count), "both sides have tasks")?;
     feed(33)?;
     stop(leaving, first)?;
     feed(34)?;
@@ -97,7 +100,7 @@ async fn one_replaces_the_other(first: Side) -> anyhow::Result<()> {
 }
 
 /// Ours runs some of the eight tasks, and not all of them; so the other side has the rest.
-fn both_have_tasks(_jvm: &Jvm, word_count: &WordCount) -> anyhow::Result<bool> {
+fn both_have_tasks(word_count: &WordCount) -> anyhow::Result<bool> {
     let mut running = std::collections::BTreeSet::new();
     for (_, task, _, what) in word_count.task_log("ours")? {
         if what == "acquired" {
@@ -138,12 +141,18 @@ async fn ours_continues_what_the_jvm_counted_at_least_once() -> anyhow::Result<(
 
 #[tokio::test]
 async fn ours_replaces_the_jvm_in_a_running_group() -> anyhow::Result<()> {
-    one_replaces_the_other(Side::Jvm).await
+    one_replaces_the_other(Side::Jvm, &[]).await
+}
+
+#[tokio::test]
+async fn ours_replaces_a_jvm_that_would_have_it_warm_up_first() -> anyhow::Result<()> {
+    // The JVM leads, and gives an instance that lacks a single record of a store a warm-up replica instead of the task.
+    one_replaces_the_other(Side::Jvm, &[("acceptable.recovery.lag", "0")]).await
 }
 
 #[tokio::test]
 async fn the_jvm_replaces_ours_in_a_running_group() -> anyhow::Result<()> {
-    one_replaces_the_other(Side::Ours).await
+    one_replaces_the_other(Side::Ours, &[]).await
 }
 
 #[tokio::test]

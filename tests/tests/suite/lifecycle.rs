@@ -290,3 +290,23 @@ async fn shutdown_application_ends_all_instances_and_loses_nothing() -> anyhow::
     place.expect(&["a", "poison", "b", "c"])?;
     in_process::close(&streams)
 }
+
+#[tokio::test]
+async fn a_panic_of_the_users_code_ends_the_instance_as_an_error_and_loses_nothing() -> anyhow::Result<()> {
+    let Some(place) = Place::new(1).await? else { return Ok(()) };
+    place.write(0, &["a", "poison", "b"])?;
+    let builder = StreamsBuilder::new();
+    let texts = builder.stream::<String, String>(place.input.as_str());
+    let picky = |text: String| {
+        assert!(text != "poison", "this text is poison");
+        text
+    };
+    texts.map_values(picky).to(place.output.as_str());
+    let streams = KafkaStreams::new(builder.build()?, place.config("one"))?;
+    let error = in_process::failure_of(streams).await?;
+    anyhow::ensure!(error.contains("this text is poison"), "{error}");
+    let streams = place.copying(place.config("one"), &Arc::default())?;
+    streams.start()?;
+    place.expect(&["a", "poison", "b"])?;
+    in_process::close(&streams)
+}
