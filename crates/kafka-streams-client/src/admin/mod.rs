@@ -1,7 +1,7 @@
 //! Questions to the cluster, and the few changes that are asked of it: topics, offsets, records to delete.
 //!
 //! The methods of [`Cluster`] here are the client proper. [`KafkaAdmin`] shows them to the runtime as its
-//! [`ClusterAdmin`], [`PolledAdmin`] to a worker as its `Admin` port.
+//! [`ClusterAdmin`](kafka_streams_runtime::port::ClusterAdmin), [`PolledAdmin`] to a worker as its `Admin` port.
 
 mod cluster_admin;
 mod polled;

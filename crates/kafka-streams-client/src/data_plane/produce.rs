@@ -27,7 +27,7 @@ const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Writes records, in order for each partition, and runs transactions.
 ///
-/// No call waits: flushes and transactions run on a [lane](super::lane) of their own, which calls the waker when a step is
+/// No call waits: flushes and transactions run on a `lane` of their own, which calls the waker when a step is
 /// done. Records are copied into librdkafka's queues, up to the bounds in [`ProduceSettings`].
 ///
 /// A step of a transaction that fails with [`BrokerErrorKind::Retriable`] is taken up by calling it again; init, commit
