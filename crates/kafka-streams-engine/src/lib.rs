@@ -11,6 +11,7 @@
 
 mod commit_point;
 mod config;
+mod deadline;
 mod error;
 pub mod port;
 

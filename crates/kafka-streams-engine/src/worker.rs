@@ -18,9 +18,10 @@ use std::sync::Arc;
 use kafka_streams_core::{TaskId, TopicPartition};
 use kafka_streams_group::{Event, Revoke};
 use kafka_streams_state::{StoreBackends, StoreSpec, ThreadCache};
-use kafka_streams_topology::Topology;
+use kafka_streams_topology::{Subtopology, Topology};
 
 use crate::config::{Guarantee, WorkerConfig};
+use crate::deadline::earliest;
 use crate::error::WorkerError;
 use crate::port::{Admin, BrokerError, BrokerErrorKind, Call, CallId, Fetch, FetchEvent, Group, Produce, Reply};
 use crate::restore::{Restore, RestoreEvent};
@@ -379,6 +380,11 @@ impl<P: Ports> Worker<P> {
         self.tasks.keys().chain(self.starting.keys()).copied()
     }
 
+    /// The sub-topology of a task; `None` for a task that this topology does not have.
+    fn subtopology(&self, id: TaskId) -> Option<&Subtopology> {
+        usize::try_from(id.subtopology).ok().and_then(|at| self.topology.subtopologies().get(at))
+    }
+
     fn tell_alive(&mut self, now: i64) {
         if now >= self.last_alive_ms.saturating_add(ALIVE_INTERVAL_MS) {
             self.last_alive_ms = now;
@@ -602,12 +608,5 @@ fn trouble_of(error: &BrokerError) -> Option<Trouble> {
             Some(Trouble::StartAnew { reason: error.to_string() })
         }
         _ => None,
-    }
-}
-
-fn earliest(a: Option<i64>, b: Option<i64>) -> Option<i64> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
     }
 }

@@ -9,6 +9,7 @@ use kafka_streams_state::{RestoreCodec, StoreBackend, StoreError, StorePosition}
 
 use super::rows::Rows;
 use super::{RestoreError, RestoreEvent, RestoreStore, RestoreTask, RestoredStore};
+use crate::deadline::earliest;
 use crate::port::{
     Admin, BrokerError, BrokerErrorKind, Call, CallId, Fetch, FetchEvent, FetchSlot, FetchedBatch, LogBounds, Reply,
     TopicDescription,
@@ -516,11 +517,4 @@ fn start_of(task: TaskId, topic_id: TopicId) -> StorePosition {
 
 fn of_store(store: &StoreJob, error: StoreError) -> RestoreError {
     RestoreError::Store { store: store.source.spec.name.clone(), error }
-}
-
-fn earliest(a: Option<i64>, b: Option<i64>) -> Option<i64> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
-    }
 }

@@ -68,7 +68,7 @@ impl<P: Ports> Worker<P> {
 
     /// Whether the topology has a task that reads these topics.
     fn has_task(&self, id: TaskId, partitions: &[TopicPartition]) -> bool {
-        let part = usize::try_from(id.subtopology).ok().and_then(|at| self.topology.subtopologies().get(at));
+        let part = self.subtopology(id);
         let application = &self.config.application_id;
         part.is_some_and(|part| {
             let reads = |topic: &str| part.source_topics.iter().any(|source| *source.decorated(application) == *topic);

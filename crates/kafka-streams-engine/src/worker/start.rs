@@ -130,7 +130,7 @@ impl<P: Ports> Worker<P> {
 
     /// The stores to restore; `None` while the committed positions that bound a restore are not known.
     fn stores_of(&self, id: TaskId) -> Option<Vec<RestoreStore>> {
-        let part = usize::try_from(id.subtopology).ok().and_then(|at| self.topology.subtopologies().get(at))?;
+        let part = self.subtopology(id)?;
         let starting = self.starting.get(&id)?;
         let position = |topic: &str| match &starting.offsets {
             Offsets::Ready(positions) => {
@@ -285,7 +285,7 @@ impl<P: Ports> Worker<P> {
 
     /// Asks for the partition counts of the task's output topics; true once all are known.
     fn sink_topics_are_known(&mut self, id: TaskId, now: i64) -> Result<bool, WorkerError> {
-        let part = usize::try_from(id.subtopology).ok().and_then(|at| self.topology.subtopologies().get(at));
+        let part = self.subtopology(id);
         let topics = part.map(|part| part.sink_topics.clone()).unwrap_or_default();
         let mut known = true;
         for topic in topics {
@@ -319,7 +319,7 @@ impl<P: Ports> Worker<P> {
     ) -> Result<(), WorkerError> {
         let read = partitions.iter().zip(positions).filter(|(_, (_, metadata))| metadata.partition_time >= 0);
         let committed = input_offsets(read.map(|(partition, (offset, _))| (partition, *offset)));
-        let part = usize::try_from(task.subtopology).ok().and_then(|at| self.topology.subtopologies().get(at));
+        let part = self.subtopology(task);
         let indexes = part.map_or(&[][..], |part| &part.stores);
         for (store, index) in stores.iter().zip(indexes) {
             let inputs = store.position.extensions.iter().find(|(name, _)| name == INPUT_OFFSETS);
