@@ -53,6 +53,23 @@ pub struct TaskCounters {
     pub punctuated: u64,
 }
 
+/// How often results that wait for windows to close are looked for: bounds the cost of looking, measured by the wall
+/// clock, in milliseconds (`__emit.interval.ms.kstreams.…__` of the JVM). 0 looks at every record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EmitIntervals {
+    /// Of left and outer stream-stream joins: records that found no partner.
+    pub outer_join_ms: i64,
+    /// Of windowed aggregations that emit when their windows close.
+    pub window_close_ms: i64,
+}
+
+impl Default for EmitIntervals {
+    /// A second each, as on the JVM.
+    fn default() -> Self {
+        EmitIntervals { outer_join_ms: 1000, window_close_ms: 1000 }
+    }
+}
+
 /// The state that a task's nodes share.
 #[derive(Debug)]
 pub struct TaskContext {
@@ -73,6 +90,8 @@ pub struct TaskContext {
     pub commit_requested: bool,
     /// What the task counts.
     pub counters: TaskCounters,
+    /// How often results of closed windows are looked for.
+    pub emit_intervals: EmitIntervals,
 }
 
 impl TaskContext {
@@ -89,6 +108,7 @@ impl TaskContext {
             timers: Timers::default(),
             commit_requested: false,
             counters: TaskCounters::default(),
+            emit_intervals: EmitIntervals::default(),
         }
     }
 

@@ -30,7 +30,7 @@ pub mod serde;
 mod task_id;
 mod timestamp_extractor;
 
-pub use context::{Context, RecordContext, RecordMetadata, TaskContext, TaskCounters};
+pub use context::{Context, EmitIntervals, RecordContext, RecordMetadata, TaskContext, TaskCounters};
 pub use failure::{Failure, FailureKind, Step};
 pub use headers::{Header, Headers};
 pub use node::{Children, Input, Lifecycle, NodeId, ProcessorNode, Receive};
