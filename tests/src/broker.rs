@@ -141,9 +141,9 @@ impl Broker {
         Ok(metadata.topics().iter().map(|topic| topic.name().to_owned()).collect())
     }
 
-    /// Start and end of a partition's log.
+    /// Start and end of a partition's log; what open transactions have written counts.
     pub fn bounds(&self, topic: &str, partition: i32) -> Result<(i64, i64)> {
-        let consumer: BaseConsumer = self.client().create()?;
+        let consumer: BaseConsumer = self.client().set("isolation.level", "read_uncommitted").create()?;
         Ok(consumer.fetch_watermarks(topic, partition, PATIENCE)?)
     }
 

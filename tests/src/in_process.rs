@@ -12,7 +12,8 @@ use crate::broker::PATIENCE;
 
 /// The configuration of an exactly-once application that notices things soon. Its warnings are shown if the test fails.
 pub fn config(broker: &Broker, application_id: &str, state_dir: &Path) -> StreamsConfig {
-    let _ = tracing_subscriber::fmt().with_env_filter("warn").with_ansi(false).with_test_writer().try_init();
+    let _ =
+        tracing_subscriber::fmt().with_env_filter("warn,rdkafka=off").with_ansi(false).with_test_writer().try_init();
     StreamsConfig::new(application_id, &broker.bootstrap)
         .processing_guarantee(ProcessingGuarantee::ExactlyOnceV2)
         .commit_interval(Duration::from_millis(100))

@@ -42,9 +42,22 @@ impl Jvm {
     /// # Errors
     /// It cannot be started.
     pub fn start_word_count(&self, word_count: &WordCount, name: &str) -> Result<Program> {
+        self.start_word_count_with(word_count, name, &[])
+    }
+
+    /// The same where store and repartition topic have the names that the JVM generates.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start_unnamed_word_count(&self, word_count: &WordCount, name: &str) -> Result<Program> {
+        self.start_word_count_with(word_count, name, &["-Dunnamed=true"])
+    }
+
+    fn start_word_count_with(&self, word_count: &WordCount, name: &str, options: &[&str]) -> Result<Program> {
         let settings: Vec<String> = word_count.config.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let mut command = self.command(&format!("-Dconfig={}", settings.join(",")));
         command
+            .args(options)
             .arg("interop.WordCount")
             .args([&word_count.bootstrap, &word_count.input, &word_count.output, &word_count.application_id])
             .arg(word_count.state_dir(name))

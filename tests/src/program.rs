@@ -287,6 +287,12 @@ impl WordCount {
     }
 }
 
+/// How many records were restored into stores, as a log says.
+pub fn records_restored(log: &str) -> u64 {
+    let lines = log.lines().filter(|line| line.contains("store restored"));
+    lines.filter_map(|line| line.split("records=").nth(1)?.split_whitespace().next()?.parse::<u64>().ok()).sum()
+}
+
 fn first_difference(
     found: &std::collections::BTreeMap<String, i64>,
     expected: &std::collections::BTreeMap<String, i64>,

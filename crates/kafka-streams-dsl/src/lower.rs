@@ -67,6 +67,7 @@ pub(crate) fn lower(mut graph: Graph, optimizations: &[Optimization]) -> Result<
         optimize::merge_repartition_topics(&mut graph);
     }
     let mut draft = std::mem::take(&mut graph.draft);
+    draft.set_naming(graph.names.naming());
     let lowered = write(&mut graph, &mut draft, optimizations.contains(&Optimization::ReuseKtableSourceTopics))?;
     for group in &graph.copartitions {
         let source = |id: &GraphId| lowered.get(id.0).copied().flatten()?.source;

@@ -74,16 +74,19 @@ pub fn check_name(name: &str) -> Result<(), NameError> {
 /// True for operators (`KSTREAM-MAP-0000000002`), for stores (`KSTREAM-AGGREGATE-STATE-STORE-0000000001`,
 /// `users-STATE-STORE-0000000000`, `KSTREAM-JOINTHIS-0000000004-store`), and for the topics named after them.
 pub fn is_generated(name: &str) -> bool {
-    let mut stem = name;
-    for suffix in ["-changelog", "-repartition", "-topic", "-store", "-Buffer"] {
-        stem = stem.strip_suffix(suffix).unwrap_or(stem);
-    }
+    let stem = strip_topic_suffixes(name);
     let prefix = stem.trim_end_matches(|c: char| c.is_ascii_digit());
     // A branch's position follows the splitter's number without a dash: there may be more than ten digits.
     if stem.len() - prefix.len() < DIGITS || !prefix.ends_with('-') {
         return false;
     }
     prefix.ends_with(STATE_STORE) || OPERATORS.iter().any(|operators| contains_segment(prefix, operators))
+}
+
+/// A name without what makes it the name of a topic, or of a join's store: generated names then end in their number.
+pub(crate) fn strip_topic_suffixes(name: &str) -> &str {
+    let suffixes = ["-changelog", "-repartition", "-topic", "-store", "-Buffer"];
+    suffixes.iter().fold(name, |stem, suffix| stem.strip_suffix(suffix).unwrap_or(stem))
 }
 
 /// What generated operators begin with. An internal topic has the application id before it.

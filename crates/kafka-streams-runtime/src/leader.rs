@@ -11,11 +11,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kafka_streams_core::TopicPartition;
-use kafka_streams_engine::port::BrokerErrorKind;
+use kafka_streams_engine::port::{BrokerError, BrokerErrorKind};
 use kafka_streams_group::codec::assignment_error;
 use kafka_streams_group::leader::{GroupView, TaskSpec, Verdict, assign, error_assignment};
 use kafka_streams_group::{LeadError, ProcessId};
-use kafka_streams_topology::{InternalTopic, Plan, PlanError, PlanOptions, Topology, plan, validate_existing};
+use kafka_streams_naming::{Naming, Renumbered, find_renumbered};
+use kafka_streams_topology::{
+    InternalTopic, Plan, PlanError, PlanOptions, PlannedTask, Topology, plan, validate_existing,
+};
 
 use crate::clock::now_ms;
 use crate::port::{
@@ -149,12 +152,36 @@ impl Leader {
             if missing.is_empty() {
                 return Ok(new);
             }
+            self.refuse_renumbered(plan).await?;
             if tokio::time::Instant::now() >= deadline {
                 let names: Vec<&str> = missing.iter().map(|topic| &*topic.name).collect();
                 return Err(Refusal::Later(format!("internal topics do not show up: {}", names.join(", "))));
             }
             self.create(&missing, &mut new).await?;
             tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    /// Topics that this numbering lacks, beside those of another one, are not made: the state would be left behind.
+    async fn refuse_renumbered(&self, plan: &Plan) -> Result<(), Refusal> {
+        if self.topology.naming() != Some(Naming::PerClass) {
+            return Ok(());
+        }
+        let existing = self.patiently("list the topics", || self.cluster.list_topics()).await?;
+        let expected = plan.internal_topics.keys().map(|topic| &**topic);
+        match find_renumbered(&self.application_id, expected, existing.iter().map(|topic| &*topic.name)) {
+            None => Ok(()),
+            Some(Renumbered { expected, found }) => {
+                let reason = format!(
+                    "internal topic {expected} does not exist, but {found} does: the state of application {} has names \
+                     that were numbered in another way, as a JVM application numbers them, and would be left behind. \
+                     Build the topology with `StreamsBuilder::with_naming(Naming::Jvm)` to go on from it, or name the \
+                     stores and repartition topics explicitly. If it is to be left behind, take another application.id \
+                     or delete {found}",
+                    self.application_id
+                );
+                Err(Refusal::Code(assignment_error::ASSIGNMENT_ERROR, reason))
+            }
         }
     }
 
@@ -184,43 +211,55 @@ impl Leader {
     /// The tasks with the sums of their changelogs' end offsets; without sums if these cannot be had, so that all tasks
     /// stay where they are for now.
     async fn task_specs(&self, plan: &Plan, new: &[Arc<str>]) -> Result<Vec<TaskSpec>, Refusal> {
-        let is_old = |partition: &&TopicPartition| !new.contains(&partition.topic);
-        let asked: Vec<TopicPartition> =
-            plan.tasks.iter().flat_map(|task| task.changelogs.iter().filter(is_old)).cloned().collect();
-        let ends: Option<BTreeMap<TopicPartition, i64>> = if asked.is_empty() {
-            Some(BTreeMap::new())
-        } else {
-            match self.cluster.list_offsets(&asked, LogEdge::End).await {
-                Ok(ends) => Some(asked.into_iter().zip(ends).collect()),
-                Err(error) => {
-                    tracing::warn!(%error, "end offsets of changelogs unknown; tasks stay where they are");
-                    None
-                }
+        let ends = match self.restore_ends(plan, new).await {
+            Ok(ends) => Some(ends),
+            Err(error) => {
+                tracing::warn!(%error, "end offsets of changelogs unknown; tasks stay where they are");
+                None
             }
         };
-        let sum = |changelogs: &[TopicPartition]| {
+        let sum = |task: &PlannedTask| {
             let ends = ends.as_ref()?;
+            let changelogs = task.changelogs.iter().chain(&task.source_changelogs);
             Some(
-                changelogs
-                    .iter()
-                    .filter_map(|partition| ends.get(partition))
-                    .fold(0_i64, |sum, end| sum.saturating_add(*end)),
+                changelogs.filter_map(|partition| ends.get(partition)).fold(0_i64, |sum, end| sum.saturating_add(*end)),
             )
         };
-        let spec = |task: &kafka_streams_topology::PlannedTask| TaskSpec {
+        let spec = |task: &PlannedTask| TaskSpec {
             id: task.id,
             source_partitions: task.sources.clone(),
             stateful: !task.changelogs.is_empty() || !task.source_changelogs.is_empty(),
-            changelog_end_offset_sum: sum(&task.changelogs),
+            changelog_end_offset_sum: sum(task),
         };
         Ok(plan.tasks.iter().map(spec).collect())
+    }
+
+    /// Where the restore of each store would end: at its changelog's end, which for a new one is 0; at the committed
+    /// position of a source topic that serves as changelog.
+    async fn restore_ends(&self, plan: &Plan, new: &[Arc<str>]) -> Result<BTreeMap<TopicPartition, i64>, BrokerError> {
+        let is_old = |partition: &&TopicPartition| !new.contains(&partition.topic);
+        let own = plan.tasks.iter().flat_map(|task| &task.changelogs).filter(is_old);
+        let changelogs: Vec<TopicPartition> = own.cloned().collect();
+        let sources: Vec<TopicPartition> =
+            plan.tasks.iter().flat_map(|task| &task.source_changelogs).cloned().collect();
+        let mut ends = BTreeMap::new();
+        if !changelogs.is_empty() {
+            let found = self.cluster.list_offsets(&changelogs, LogEdge::End).await?;
+            ends.extend(changelogs.into_iter().zip(found));
+        }
+        if !sources.is_empty() {
+            let committed = self.cluster.committed_offsets(&self.application_id, &sources, false).await?;
+            let committed = committed.into_iter().map(|committed| committed.offset.unwrap_or(0));
+            ends.extend(sources.into_iter().zip(committed));
+        }
+        Ok(ends)
     }
 
     /// Asks until there is an answer or an error that does not pass, or patience is at its end.
     async fn patiently<'a, T>(
         &'a self,
         what: &'static str,
-        ask: impl Fn() -> BoxFuture<'a, Result<T, kafka_streams_engine::port::BrokerError>>,
+        ask: impl Fn() -> BoxFuture<'a, Result<T, BrokerError>>,
     ) -> Result<T, Refusal> {
         let deadline = tokio::time::Instant::now() + self.patience;
         loop {
@@ -255,3 +294,6 @@ pub(crate) fn partition_counts(topics: Vec<Option<TopicLayout>>) -> BTreeMap<Arc
     let count = |topic: TopicLayout| (topic.name, i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX));
     topics.into_iter().flatten().map(count).collect()
 }
+
+#[cfg(test)]
+mod tests;

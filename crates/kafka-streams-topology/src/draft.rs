@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use kafka_streams_core::{NodeId, Step};
-use kafka_streams_naming::check_name;
+use kafka_streams_naming::{Naming, check_name};
 use kafka_streams_state::{StoreBuilder, StoreSpec};
 
 use crate::node::BuildNode;
@@ -29,6 +29,7 @@ pub struct Draft {
     repartition_topics: Vec<RepartitionTopic>,
     copartitions: Vec<Vec<NodeId>>,
     source_changelogs: Vec<(StoreIndex, Arc<str>)>,
+    naming: Option<Naming>,
 }
 
 /// A declared internal topic between sub-topologies.
@@ -44,6 +45,11 @@ impl Draft {
     /// A topology without nodes.
     pub fn new() -> Self {
         Draft::default()
+    }
+
+    /// Says how the names that nobody chose were numbered; without it there are none.
+    pub fn set_naming(&mut self, naming: Naming) {
+        self.naming = Some(naming);
     }
 
     /// Adds a node that reads topics.
@@ -233,6 +239,7 @@ impl Draft {
             repartition_topics: self.repartition_topics,
             copartitions: self.copartitions,
             subtopologies,
+            naming: self.naming,
         })
     }
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use kafka_streams_core::{Failure, Lifecycle, NodeId, RouteId, Step, TimestampExtractor};
-use kafka_streams_naming::changelog_topic;
+use kafka_streams_naming::{Naming, changelog_topic};
 use kafka_streams_state::{StateStore, StoreParts, StoreSpec};
 
 use crate::draft::RepartitionTopic;
@@ -24,6 +24,7 @@ pub struct Topology {
     pub(crate) repartition_topics: Vec<RepartitionTopic>,
     pub(crate) copartitions: Vec<Vec<NodeId>>,
     pub(crate) subtopologies: Vec<Subtopology>,
+    pub(crate) naming: Option<Naming>,
 }
 
 impl Topology {
@@ -36,6 +37,11 @@ impl Topology {
     /// The sub-topologies; their ids are their indexes.
     pub fn subtopologies(&self) -> &[Subtopology] {
         &self.subtopologies
+    }
+
+    /// How the names that nobody chose are numbered; `None` for a topology in which every name was chosen, node by node.
+    pub fn naming(&self) -> Option<Naming> {
+        self.naming
     }
 
     /// The nodes; their ids are their indexes.

@@ -76,8 +76,8 @@ pub mod prelude {
     /// What [`StreamsBuilder::build`] returns on a mistake in the topology: all that it found.
     pub use kafka_streams_dsl::BuildError as TopologyError;
     pub use kafka_streams_dsl::{
-        Consumed, Grouped, KGroupedStream, KStream, KTable, Materialized, Produced, Repartitioned, StreamsBuilder,
-        TimeWindowedKStream, TimeWindows,
+        Consumed, Grouped, KGroupedStream, KStream, KTable, Materialized, Optimization, Produced, Repartitioned,
+        StreamsBuilder, TimeWindowedKStream, TimeWindows,
     };
     pub use kafka_streams_naming::Naming;
     pub use kafka_streams_runtime::config::{ProcessingGuarantee, StreamsConfig};
@@ -90,7 +90,7 @@ pub mod prelude {
         KeyValueStore, Stores, TimestampedKeyValueStore, TimestampedWindowStore, ValueAndTimestamp, Window,
         WindowStore, Windowed,
     };
-    pub use kafka_streams_topology::{OffsetReset, StoreRef, Topology};
+    pub use kafka_streams_topology::{OffsetReset, StoreRef, Topology, TopologyBuilder};
 
     /// Cheaply cloneable bytes, for keys and values that are not looked into.
     pub use bytes::Bytes;

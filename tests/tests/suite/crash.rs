@@ -83,6 +83,11 @@ macro_rules! crash_table {
             }
 
             #[tokio::test]
+            async fn s10_exactly_once_and_the_task_goes_elsewhere() -> anyhow::Result<()> {
+                crash_at($point, $after, true, Return::Elsewhere).await
+            }
+
+            #[tokio::test]
             async fn s10_exactly_once_and_the_task_goes_elsewhere_and_comes_back() -> anyhow::Result<()> {
                 crash_at($point, $after, true, Return::ElsewhereAndHere).await
             }
@@ -96,6 +101,11 @@ macro_rules! crash_table {
             async fn s10_at_least_once_and_the_task_goes_elsewhere() -> anyhow::Result<()> {
                 crash_at($point, $after, false, Return::Elsewhere).await
             }
+
+            #[tokio::test]
+            async fn s10_at_least_once_and_the_task_goes_elsewhere_and_comes_back() -> anyhow::Result<()> {
+                crash_at($point, $after, false, Return::ElsewhereAndHere).await
+            }
         }
     )*};
 }
@@ -105,15 +115,35 @@ crash_table! {
     after_the_flush: "AfterFlush", after 1;
     before_the_stores: "BeforeStores", after 1;
     after_the_stores: "AfterStores", after 1;
+    after_the_first_commit: "AfterCommit", after 0;
     in_a_restore: "InRestore", after 0;
 }
 
-#[tokio::test]
-async fn s10_after_the_offsets_were_sent() -> anyhow::Result<()> {
-    crash_at("AfterOffsets", 1, true, Return::ElsewhereAndHere).await
+/// Moments that only a transaction has.
+macro_rules! crash_table_of_transactions {
+    ($($name:ident: $point:literal, after $after:literal;)*) => {$(
+        mod $name {
+            use super::{Return, crash_at};
+
+            #[tokio::test]
+            async fn s10_exactly_once_and_the_task_returns_here() -> anyhow::Result<()> {
+                crash_at($point, $after, true, Return::Here).await
+            }
+
+            #[tokio::test]
+            async fn s10_exactly_once_and_the_task_goes_elsewhere() -> anyhow::Result<()> {
+                crash_at($point, $after, true, Return::Elsewhere).await
+            }
+
+            #[tokio::test]
+            async fn s10_exactly_once_and_the_task_goes_elsewhere_and_comes_back() -> anyhow::Result<()> {
+                crash_at($point, $after, true, Return::ElsewhereAndHere).await
+            }
+        }
+    )*};
 }
 
-#[tokio::test]
-async fn s10_after_the_first_commit() -> anyhow::Result<()> {
-    crash_at("AfterCommit", 0, true, Return::Here).await
+crash_table_of_transactions! {
+    after_the_offsets_were_sent: "AfterOffsets", after 1;
+    after_the_end_of_the_transaction_was_sent: "AfterEndTxnSent", after 1;
 }

@@ -3,12 +3,15 @@
 
 mod bad_input;
 mod broker_trouble;
+mod changelog_shapes;
 mod crash;
 mod interop;
 mod kill;
 mod lifecycle;
+mod names;
 mod rebalance;
 mod restart;
 mod security;
+mod source_changelogs;
 mod state_trouble;
 mod word_count;

@@ -1,12 +1,7 @@
 //! Restarts: the same application goes on where it stopped, with its state directory and without.
 
+use kafka_streams_tests::program::records_restored;
 use kafka_streams_tests::{Broker, Isolation, WordCount, reference};
-
-/// The records that the log says were restored.
-fn restored(log: &str) -> Vec<u64> {
-    let lines = log.lines().filter(|line| line.contains("store restored"));
-    lines.filter_map(|line| line.split("records=").nth(1)?.split_whitespace().next()?.parse().ok()).collect()
-}
 
 async fn restart(wipe: bool, exactly_once: bool) -> anyhow::Result<()> {
     let Some(broker) = Broker::get() else { return Ok(()) };
@@ -31,7 +26,7 @@ async fn restart(wipe: bool, exactly_once: bool) -> anyhow::Result<()> {
 
     let changelog = format!("{}-word-counts-changelog", word_count.application_id);
     let in_changelog = broker.read(&changelog, Isolation::ReadCommitted)?.len() as u64;
-    let total: u64 = restored(&log).iter().sum();
+    let total = records_restored(&log);
     if wipe {
         anyhow::ensure!(total > 0 && total <= in_changelog, "{total} records restored of {in_changelog}");
     } else {

@@ -49,6 +49,8 @@ log.retention.ms=-1
 auto.create.topics.enable=false
 # Small memory: the cleaner's default buffer alone takes 128 MiB.
 log.cleaner.dedupe.buffer.size=33554432
+# Tests of compacted topics see them compacted soon (default: looked at every 15 s).
+log.cleaner.backoff.ms=500
 ";
 
 /// The text of `server.properties`.

@@ -16,6 +16,7 @@ import org.apache.kafka.streams.StreamsConfig;
 import org.apache.kafka.streams.errors.StreamsUncaughtExceptionHandler.StreamThreadExceptionResponse;
 import org.apache.kafka.streams.kstream.Consumed;
 import org.apache.kafka.streams.kstream.Grouped;
+import org.apache.kafka.streams.kstream.KGroupedStream;
 import org.apache.kafka.streams.kstream.Materialized;
 import org.apache.kafka.streams.kstream.Produced;
 
@@ -23,7 +24,8 @@ import org.apache.kafka.streams.kstream.Produced;
  * The word count of the example `word-count`, by JVM Kafka Streams, with the same names and bytes: either continues what the other wrote.
  *
  * <p>Prints READY when it runs for the first time. On SIGTERM it closes cleanly and leaves the group. The system property
- * {@code config} holds further settings, {@code key=value,key=value}.
+ * {@code config} holds further settings, {@code key=value,key=value}. With {@code -Dunnamed=true} store and repartition topic have
+ * generated names.
  */
 public final class WordCount {
     // What Rust's split_whitespace takes for white space: Unicode's White_Space, not only ASCII's.
@@ -51,10 +53,12 @@ public final class WordCount {
         }
 
         StreamsBuilder builder = new StreamsBuilder();
-        builder.stream(a[1], Consumed.with(Serdes.String(), Serdes.String()))
+        boolean named = !Boolean.getBoolean("unnamed");
+        Grouped<String, String> byWord = Grouped.with(Serdes.String(), Serdes.String());
+        KGroupedStream<String, String> words = builder.stream(a[1], Consumed.with(Serdes.String(), Serdes.String()))
                 .flatMapValues(line -> words(line))
-                .groupBy((key, word) -> word, Grouped.with("by-word", Serdes.String(), Serdes.String()))
-                .count(Materialized.as("word-counts"))
+                .groupBy((key, word) -> word, named ? byWord.withName("by-word") : byWord);
+        (named ? words.count(Materialized.as("word-counts")) : words.count())
                 .toStream()
                 .to(a[2], Produced.with(Serdes.String(), Serdes.Long()));
 
