@@ -3,7 +3,7 @@
 
 use kafka_streams_core::TaskId;
 use kafka_streams_rocksdb::{RocksDbBackends, RocksDbOptions};
-use kafka_streams_state::conformance::{ModelConfig, key_value_model, position, suite, window_model};
+use kafka_streams_state::conformance::{ModelConfig, key_value_model, position, session_model, suite, window_model};
 use kafka_streams_state::{BatchSource, CommitBatch, StoreBackends, StoreError};
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -63,6 +63,15 @@ proptest! {
         row_bytes in prop::sample::select(vec![0usize, 2_000, 1_000_000]),
     ) {
         window_model(&temporary(), ModelConfig { cache_bytes, row_bytes, listens: false }, &script);
+    }
+
+    #[test]
+    fn s2_a_session_store_answers_as_a_map_with_expiry_does(
+        script in script(),
+        cache_bytes in prop::sample::select(vec![0usize, 0, 300, 100_000]),
+        row_bytes in prop::sample::select(vec![0usize, 2_000, 1_000_000]),
+    ) {
+        session_model(&temporary(), ModelConfig { cache_bytes, row_bytes, listens: false }, &script);
     }
 }
 

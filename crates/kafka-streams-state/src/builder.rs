@@ -12,7 +12,7 @@ use kafka_streams_core::SharedSerde;
 use crate::layer::segments::ExpiryRule;
 use crate::layer::{Layers, RowFormat};
 use crate::{
-    KeyValueStore, StateStore, StoreBuilder, StoreKind, StoreParts, StoreSpec, TimestampedKeyValueStore,
+    KeyValueStore, SessionStore, StateStore, StoreBuilder, StoreKind, StoreParts, StoreSpec, TimestampedKeyValueStore,
     TimestampedWindowStore, WindowStore,
 };
 
@@ -31,6 +31,8 @@ pub type KeyValueStoreBuilder<K, V> = TypedStoreBuilder<KeyValueStore<K, V>>;
 pub type TimestampedKeyValueStoreBuilder<K, V> = TypedStoreBuilder<TimestampedKeyValueStore<K, V>>;
 /// Makes [`WindowStore`]s.
 pub type WindowStoreBuilder<K, V> = TypedStoreBuilder<WindowStore<K, V>>;
+/// Makes [`SessionStore`]s.
+pub type SessionStoreBuilder<K, V> = TypedStoreBuilder<SessionStore<K, V>>;
 /// Makes [`TimestampedWindowStore`]s.
 pub type TimestampedWindowStoreBuilder<K, V> = TypedStoreBuilder<TimestampedWindowStore<K, V>>;
 
@@ -59,7 +61,7 @@ mod sealed {
 }
 
 impl<S: TypedStore> TypedStoreBuilder<S> {
-    /// A store of this name and kind. `kind` is a window kind if and only if `S` is a window store; see
+    /// A store of this name and kind. `kind` is a window or session kind if and only if `S` is such a store; see
     /// [`Stores`](crate::Stores) for functions that cannot be called wrongly.
     pub fn new(
         name: impl Into<Arc<str>>,
@@ -75,6 +77,7 @@ impl<S: TypedStore> TypedStoreBuilder<S> {
             persistent,
             caching: false,
             logging: Some(BTreeMap::new()),
+            time_index: false,
         };
         TypedStoreBuilder { spec, keys, values, logs_headers: false, store: PhantomData }
     }
@@ -108,6 +111,14 @@ impl<S: TypedStore> TypedStoreBuilder<S> {
         self
     }
 
+    /// Keeps a second, small row for each window or session, by which it is found by time: what an aggregation needs
+    /// that emits when its windows close. Such a store keeps its windows until they are emitted.
+    #[must_use]
+    pub fn with_time_index(mut self) -> Self {
+        self.spec.time_index = true;
+        self
+    }
+
     /// Sends the headers of the record in hand with each changelog record, as the JVM does for the window stores of
     /// stream-stream joins and for foreign-key subscription stores.
     #[must_use]
@@ -135,13 +146,9 @@ impl<S: TypedStore> StoreBuilder for TypedStoreBuilder<S> {
     }
 
     fn build(&self, parts: StoreParts) -> Rc<S> {
-        let StoreSpec { name, kind, timestamped, persistent, caching, .. } = &self.spec;
-        let (windows, retain_duplicates) = match *kind {
-            StoreKind::KeyValue => (None, false),
-            StoreKind::Window { retention_ms, retain_duplicates, .. } => {
-                (Some(ExpiryRule { retention_ms, exact: !persistent }), retain_duplicates)
-            }
-        };
+        let StoreSpec { name, kind, timestamped, caching, .. } = &self.spec;
+        let windows = ExpiryRule::of(&self.spec);
+        let retain_duplicates = matches!(kind, StoreKind::Window { retain_duplicates: true, .. });
         let format =
             RowFormat { timestamped: *timestamped, windows, retain_duplicates, logs_headers: self.logs_headers };
         let layers = Layers::new(name.clone(), format, *caching, parts);
@@ -189,6 +196,7 @@ typed_store!(WindowStore, false, |inner, keys, values| {
     let (size, retain_duplicates) = window(inner.kind);
     WindowStore::new(inner.layers, keys, values, size, retain_duplicates)
 });
+typed_store!(SessionStore, false, |inner, keys, values| SessionStore::new(inner.layers, keys, values));
 typed_store!(TimestampedWindowStore, true, |inner, keys, values| {
     let (size, retain_duplicates) = window(inner.kind);
     TimestampedWindowStore::new(inner.layers, keys, values, size, retain_duplicates)
@@ -197,6 +205,6 @@ typed_store!(TimestampedWindowStore, true, |inner, keys, values| {
 fn window(kind: StoreKind) -> (i64, bool) {
     match kind {
         StoreKind::Window { window_size_ms, retain_duplicates, .. } => (window_size_ms, retain_duplicates),
-        StoreKind::KeyValue => (0, false),
+        _ => (0, false),
     }
 }

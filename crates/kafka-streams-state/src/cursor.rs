@@ -7,6 +7,7 @@ use std::fmt;
 
 use kafka_streams_core::{Step, Timestamp};
 
+use crate::format::session_key::{SessionKey, append_session};
 use crate::format::window_key::{MAX_SEQUENCE, WindowKey, append_suffix};
 use crate::layer::Layers;
 use crate::{KeyRange, Order, StoreError};
@@ -40,13 +41,19 @@ pub(crate) struct Range {
 enum Plan {
     Done,
     /// The windows of one key, segment by segment.
-    Segments {
-        key: Vec<u8>,
-        from: Timestamp,
-        to: Timestamp,
-        low: i64,
-        high: i64,
-    },
+    Segments(Segments),
+}
+
+/// Rows with the same part of their keys in each segment.
+struct Segments {
+    /// The first row within a segment.
+    from: Vec<u8>,
+    /// The end of the rows within a segment, exclusive.
+    to: Vec<u8>,
+    low: i64,
+    high: i64,
+    /// From one segment of rows to the next: 2 if there are segments of a time index between them.
+    step: i64,
 }
 
 /// Up to so many segments are tried one after the other; beyond, the next one with rows is looked for.
@@ -69,15 +76,60 @@ impl<'s, T> StoreIterator<'s, T> {
     }
 
     /// Iterates over the windows of `key` that start within `from..=to` (not negative), in segments `low..=high`.
-    pub(crate) fn over_segments(
+    pub(crate) fn over_windows(
         layers: &'s Layers,
-        key: Vec<u8>,
+        key: &[u8],
         (from, to): (Timestamp, Timestamp),
         (low, high): (i64, i64),
         order: Order,
         decode: impl Fn(&[u8], &[u8]) -> Result<Option<T>, StoreError> + 's,
     ) -> Self {
-        let plan = Plan::Segments { key, from, to, low, high };
+        let bound = |start: Timestamp, sequence: i32, end: &[u8]| {
+            let mut bytes = key.to_vec();
+            append_suffix(&mut bytes, start, sequence);
+            bytes.extend_from_slice(end);
+            bytes
+        };
+        let (from, to) = (bound(from, 0, &[]), bound(to, MAX_SEQUENCE, &[0]));
+        StoreIterator::over_segments(layers, Segments { from, to, low, high, step: 1 }, order, decode)
+    }
+
+    /// Iterates over the sessions of `key` that end at `earliest_end` (not negative) or later, in segments
+    /// `low..=high`.
+    pub(crate) fn over_sessions(
+        layers: &'s Layers,
+        key: &[u8],
+        earliest_end: Timestamp,
+        (low, high): (i64, i64),
+        order: Order,
+        decode: impl Fn(&[u8], &[u8]) -> Result<Option<T>, StoreError> + 's,
+    ) -> Self {
+        let (mut from, mut to) = (key.to_vec(), key.to_vec());
+        append_session(&mut from, 0, earliest_end);
+        append_session(&mut to, Timestamp::MAX, Timestamp::MAX);
+        to.push(0);
+        StoreIterator::over_segments(layers, Segments { from, to, low, high, step: 1 }, order, decode)
+    }
+
+    /// Iterates over the rows of a time index with times within `from..=to` (not negative), in segments `low..=high` of
+    /// the index.
+    pub(crate) fn over_index(
+        layers: &'s Layers,
+        (from, to): (Timestamp, Timestamp),
+        (low, high): (i64, i64),
+        decode: impl Fn(&[u8], &[u8]) -> Result<Option<T>, StoreError> + 's,
+    ) -> Self {
+        let (from, to) = (from.to_be_bytes().to_vec(), to.saturating_add(1).to_be_bytes().to_vec());
+        StoreIterator::over_segments(layers, Segments { from, to, low, high, step: 2 }, Order::Ascending, decode)
+    }
+
+    fn over_segments(
+        layers: &'s Layers,
+        segments: Segments,
+        order: Order,
+        decode: impl Fn(&[u8], &[u8]) -> Result<Option<T>, StoreError> + 's,
+    ) -> Self {
+        let plan = Plan::Segments(Segments { step: if layers.has_time_index() { 2 } else { 1 }, ..segments });
         let page = Vec::new().into_iter();
         StoreIterator { layers, order, decode: Box::new(decode), plan, range: None, page, error: None }
     }
@@ -114,11 +166,11 @@ impl<'s, T> StoreIterator<'s, T> {
     }
 
     fn next_range(&mut self) -> Option<Range> {
-        let Plan::Segments { key, from, to, low, high } = &mut self.plan else { return None };
-        if *high - *low > SEGMENTS_TRIED {
+        let Plan::Segments(Segments { from, to, low, high, step }) = &mut self.plan else { return None };
+        if *high - *low > SEGMENTS_TRIED * *step {
             match next_segment(self.layers, *low, *high, self.order) {
-                Ok(Some(segment)) if self.order == Order::Ascending => *low = segment,
-                Ok(Some(segment)) => *high = segment,
+                Ok(Some(segment)) if self.order == Order::Ascending => *low = segment - (segment - *low) % *step,
+                Ok(Some(segment)) => *high = segment - (segment - *low) % *step,
                 Ok(None) => *low = i64::MAX,
                 Err(error) => {
                     *low = i64::MAX;
@@ -131,23 +183,16 @@ impl<'s, T> StoreIterator<'s, T> {
         }
         let segment = match self.order {
             Order::Ascending => {
-                *low += 1;
-                *low - 1
+                *low += *step;
+                *low - *step
             }
             Order::Descending => {
-                *high -= 1;
-                *high + 1
+                *high -= *step;
+                *high + *step
             }
         };
-        let bound = |start: Timestamp, sequence: i32, end: &[u8]| {
-            let mut bytes = Vec::with_capacity(key.len() + 21);
-            bytes.extend_from_slice(&segment.to_be_bytes());
-            bytes.extend_from_slice(key);
-            append_suffix(&mut bytes, start, sequence);
-            bytes.extend_from_slice(end);
-            Some(bytes)
-        };
-        Some(Range { from: bound(*from, 0, &[]), to: bound(*to, MAX_SEQUENCE, &[0]) })
+        let bound = |rest: &[u8]| Some([&segment.to_be_bytes()[..], rest].concat());
+        Some(Range { from: bound(from), to: bound(to) })
     }
 }
 
@@ -179,6 +224,18 @@ pub(crate) fn window_key(bytes: &[u8]) -> Result<WindowKey<'_>, StoreError> {
     WindowKey::from_row_key(bytes).ok_or_else(|| StoreError::Unreadable {
         reason: format!("a window's key has {} bytes, which is too few", bytes.len()),
     })
+}
+
+/// Reads a row key of a session store.
+pub(crate) fn session_key(bytes: &[u8]) -> Result<SessionKey<'_>, StoreError> {
+    SessionKey::from_row_key(bytes).ok_or_else(|| StoreError::Unreadable {
+        reason: format!("a session's key has {} bytes, which is too few", bytes.len()),
+    })
+}
+
+/// Whether a row of a store with a time index is one of the index: their segments are odd.
+pub(crate) fn is_of_index(row_key: &[u8]) -> bool {
+    row_key.get(7).is_some_and(|low| low % 2 == 1)
 }
 
 impl<T> Iterator for StoreIterator<'_, T> {

@@ -21,12 +21,16 @@ pub mod conformance;
 mod cursor;
 mod error;
 mod format;
+mod java_hash_order;
 mod key_value;
 mod layer;
 mod memory;
 mod restore;
+mod session;
 mod store;
 mod stores;
+mod suppress_buffer;
+mod time_index;
 mod timestamped_key_value;
 mod timestamped_window;
 mod value_and_timestamp;
@@ -36,16 +40,18 @@ mod windowed;
 pub use backend::{BatchSource, CommitBatch, KeyRange, Order, StoreBackend, StoreBackends, StorePosition};
 pub use budget::MemoryBudget;
 pub use builder::{
-    KeyValueStoreBuilder, TimestampedKeyValueStoreBuilder, TimestampedWindowStoreBuilder, TypedStore,
-    TypedStoreBuilder, WindowStoreBuilder,
+    KeyValueStoreBuilder, SessionStoreBuilder, TimestampedKeyValueStoreBuilder, TimestampedWindowStoreBuilder,
+    TypedStore, TypedStoreBuilder, WindowStoreBuilder,
 };
 pub use cursor::StoreIterator;
 pub use error::StoreError;
 pub use key_value::{FlushListener, KeyValueIterator, KeyValueStore};
 pub use layer::cache::ThreadCache;
 pub use memory::{InMemoryBackend, InMemoryBackends};
+pub use session::SessionStore;
 pub use store::{RestoreCodec, RowVisitor, StateStore, StoreBuilder, StoreKind, StoreParts, StoreSpec, Uncommitted};
 pub use stores::Stores;
+pub use suppress_buffer::{Buffered, SuppressBuffer, SuppressBufferBuilder};
 pub use timestamped_key_value::{TimestampedKeyValueStore, Updated};
 pub use timestamped_window::TimestampedWindowStore;
 pub use value_and_timestamp::ValueAndTimestamp;

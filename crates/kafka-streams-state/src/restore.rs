@@ -1,24 +1,25 @@
 //! From changelog records back to rows: what a restore and a standby write.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use kafka_streams_core::{RawRecord, Timestamp};
 
-use crate::format::window_key::{STREAM_TIME_ROW, WindowKey};
+use crate::format::buffer_value::BufferValue;
+use crate::format::window_key::STREAM_TIME_ROW;
 use crate::layer::segments::{ExpiryRule, read_stream_time};
 use crate::{RestoreCodec, RowVisitor, StoreBackend, StoreError, StoreKind, StoreSpec};
 
 /// The codec of a store.
 pub(crate) fn codec(spec: &StoreSpec) -> Box<dyn RestoreCodec> {
     let timestamped = spec.timestamped;
-    match spec.kind {
-        StoreKind::KeyValue => Box::new(KeyValueCodec { timestamped }),
-        StoreKind::Window { retention_ms, .. } => Box::new(WindowCodec {
-            timestamped,
-            rule: ExpiryRule { retention_ms, exact: !spec.persistent },
-            observed: AtomicI64::new(-1),
-            deleted_below: AtomicI64::new(0),
-        }),
+    match (spec.kind, ExpiryRule::of(spec)) {
+        (StoreKind::SuppressBuffer, _) => Box::new(SuppressCodec::default()),
+        (_, None) => Box::new(KeyValueCodec { timestamped }),
+        (_, Some(rule)) => {
+            Box::new(WindowCodec { timestamped, rule, observed: AtomicI64::new(-1), deleted_below: AtomicI64::new(0) })
+        }
     }
 }
 
@@ -34,7 +35,8 @@ impl RestoreCodec for KeyValueCodec {
     }
 }
 
-/// Puts rows into segments, skips those that have expired, and keeps the stream time as a row of its own.
+/// Puts the rows of window and session stores into segments, skips those that have expired, and keeps the stream time as
+/// a row of its own. What a store with a time index has not emitted before does not expire here.
 struct WindowCodec {
     timestamped: bool,
     rule: ExpiryRule,
@@ -46,17 +48,20 @@ impl RestoreCodec for WindowCodec {
     fn rows(&self, record: &RawRecord<'_>, row: RowVisitor<'_>) -> Result<(), StoreError> {
         let wrong = |reason: &str| StoreError::Changelog { offset: record.offset, reason: reason.to_owned() };
         let store_key = record.key.ok_or_else(|| wrong("its key is null"))?;
-        let window = WindowKey::from_store_key(store_key).ok_or_else(|| wrong("its key is too short for a window"))?;
-        let before = self.observed.fetch_max(window.start, Ordering::Relaxed);
-        if !self.rule.admits(window.start, before.max(window.start)) {
+        let time = self.rule.time.of_store_key(store_key).ok_or_else(|| wrong("its key is too short for a window"))?;
+        let before = self.observed.fetch_max(time, Ordering::Relaxed);
+        if !self.rule.admits(time, before.max(time)) {
             return Ok(());
         }
         let mut key = Vec::with_capacity(8 + store_key.len());
-        key.extend_from_slice(&self.rule.segment(window.start).to_be_bytes());
+        key.extend_from_slice(&self.rule.segment(time).to_be_bytes());
         key.extend_from_slice(store_key);
         with_timestamp(self.timestamped, record, |value| row(&key, value))?;
-        if window.start > before {
-            row(&STREAM_TIME_ROW, Some(&window.start.to_be_bytes()))?;
+        if let Some(index) = self.rule.index_key(&key) {
+            row(&index, record.value.map(|_| &[][..]))?;
+        }
+        if time > before {
+            row(&STREAM_TIME_ROW, Some(&time.to_be_bytes()))?;
         }
         Ok(())
     }
@@ -68,6 +73,9 @@ impl RestoreCodec for WindowCodec {
     }
 
     fn take_deleted_ranges(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        if self.rule.indexed {
+            return Vec::new();
+        }
         let lowest = self.rule.lowest_live(self.observed.load(Ordering::Relaxed));
         let deleted_below = self.deleted_below.swap(lowest, Ordering::Relaxed);
         if lowest <= deleted_below {
@@ -75,6 +83,31 @@ impl RestoreCodec for WindowCodec {
         }
         // From the very first segment: an earlier batch may have held rows that expired within it.
         vec![(0i64.to_be_bytes().to_vec(), lowest.to_be_bytes().to_vec())]
+    }
+}
+
+/// Turns the records of a suppress buffer's changelog into rows of the present version.
+#[derive(Default)]
+struct SuppressCodec {
+    /// Of the keys that wait, what their rows were: records of early versions do not say it.
+    priors: Mutex<BTreeMap<Vec<u8>, Option<Vec<u8>>>>,
+}
+
+impl RestoreCodec for SuppressCodec {
+    fn rows(&self, record: &RawRecord<'_>, row: RowVisitor<'_>) -> Result<(), StoreError> {
+        let wrong = |reason: &str| StoreError::Changelog { offset: record.offset, reason: reason.to_owned() };
+        let key = record.key.ok_or_else(|| wrong("its key is null"))?;
+        let mut priors = self.priors.lock().unwrap_or_else(PoisonError::into_inner);
+        if record.value.is_none() {
+            priors.remove(key);
+            return row(key, None);
+        }
+        let value = BufferValue::of_record(record, priors.get(key).cloned());
+        let (time, value) = value.ok_or_else(|| wrong("its value is none of a suppress buffer"))?;
+        let mut bytes = Vec::new();
+        value.write(time, &mut bytes);
+        priors.insert(key.to_vec(), value.prior);
+        row(key, Some(&bytes))
     }
 }
 

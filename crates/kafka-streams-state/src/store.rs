@@ -58,6 +58,8 @@ pub struct StoreSpec {
     pub caching: bool,
     /// Whether it has a changelog; the topic's own configuration in addition to the defaults.
     pub logging: Option<BTreeMap<String, String>>,
+    /// For windows and sessions: whether rows can be found by time as well.
+    pub time_index: bool,
 }
 
 impl StoreSpec {
@@ -66,7 +68,11 @@ impl StoreSpec {
     /// # Errors
     /// [`StoreError::Declaration`]: the store cannot work as it is declared.
     pub fn validate(&self) -> Result<(), StoreError> {
-        let StoreKind::Window { window_size_ms, retention_ms, .. } = self.kind else { return Ok(()) };
+        let (window_size_ms, retention_ms) = match self.kind {
+            StoreKind::Window { window_size_ms, retention_ms, .. } => (window_size_ms, retention_ms),
+            StoreKind::Session { retention_ms } => (0, retention_ms),
+            _ => return Ok(()),
+        };
         let refuse = |reason: String| Err(StoreError::Declaration { store: self.name.clone(), reason });
         if window_size_ms < 0 || retention_ms < 0 {
             return refuse("window size and retention cannot be negative".to_owned());
@@ -100,6 +106,23 @@ pub enum StoreKind {
         /// Whether equal keys and times are kept side by side (join stores).
         retain_duplicates: bool,
     },
+    /// One value for each key and session.
+    Session {
+        /// How long a session is kept after stream time has reached its end, in milliseconds.
+        retention_ms: i64,
+    },
+    /// Changes that wait to be sent on, in the order of their times.
+    SuppressBuffer,
+}
+
+impl StoreKind {
+    /// How long a window or session is kept, in milliseconds; `None` for stores that keep their rows.
+    pub fn retention_ms(self) -> Option<i64> {
+        match self {
+            StoreKind::Window { retention_ms, .. } | StoreKind::Session { retention_ms } => Some(retention_ms),
+            _ => None,
+        }
+    }
 }
 
 /// What a typed store is made from, when its task is wired.

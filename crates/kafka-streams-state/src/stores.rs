@@ -6,8 +6,8 @@ use std::time::Duration;
 use kafka_streams_core::Serde;
 
 use crate::{
-    KeyValueStoreBuilder, StoreKind, TimestampedKeyValueStoreBuilder, TimestampedWindowStoreBuilder, TypedStoreBuilder,
-    WindowStoreBuilder,
+    KeyValueStoreBuilder, SessionStoreBuilder, StoreKind, TimestampedKeyValueStoreBuilder,
+    TimestampedWindowStoreBuilder, TypedStoreBuilder, WindowStoreBuilder,
 };
 
 /// Declares stores.
@@ -97,6 +97,34 @@ impl Stores {
         TypedStoreBuilder::new(name, kind, false, Arc::new(keys), Arc::new(values))
     }
 
+    /// A session store on disk. Sessions are kept for `retention` after their end.
+    ///
+    /// ```
+    /// use kafka_streams_core::serde::{I64Serde, StringSerde};
+    /// use kafka_streams_state::Stores;
+    /// use std::time::Duration;
+    ///
+    /// let visits = Stores::persistent_session_store("visits", Duration::from_secs(3600), StringSerde, I64Serde);
+    /// ```
+    pub fn persistent_session_store<K: 'static, V: 'static>(
+        name: impl Into<Arc<str>>,
+        retention: Duration,
+        keys: impl Serde<Target = K>,
+        values: impl Serde<Target = V>,
+    ) -> SessionStoreBuilder<K, V> {
+        TypedStoreBuilder::new(name, session(retention), true, Arc::new(keys), Arc::new(values))
+    }
+
+    /// A session store in memory. Sessions are kept for `retention` after their end.
+    pub fn in_memory_session_store<K: 'static, V: 'static>(
+        name: impl Into<Arc<str>>,
+        retention: Duration,
+        keys: impl Serde<Target = K>,
+        values: impl Serde<Target = V>,
+    ) -> SessionStoreBuilder<K, V> {
+        TypedStoreBuilder::new(name, session(retention), false, Arc::new(keys), Arc::new(values))
+    }
+
     /// A window store in memory, with a timestamp for each value.
     pub fn in_memory_timestamped_window_store<K: 'static, V: 'static>(
         name: impl Into<Arc<str>>,
@@ -109,6 +137,10 @@ impl Stores {
         let kind = window(retention, window_size, retain_duplicates);
         TypedStoreBuilder::new(name, kind, false, Arc::new(keys), Arc::new(values))
     }
+}
+
+fn session(retention: Duration) -> StoreKind {
+    StoreKind::Session { retention_ms: i64::try_from(retention.as_millis()).unwrap_or(i64::MAX) }
 }
 
 fn window(retention: Duration, window_size: Duration, retain_duplicates: bool) -> StoreKind {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use kafka_streams_core::{Change, Failure, Record, SerdeError, SharedSerde, Step, TaskContext, Timestamp};
 
-use crate::cursor::{Range, StoreIterator, window_key};
+use crate::cursor::{Range, StoreIterator, is_of_index, window_key};
 use crate::format::window_key::{WindowKey, append_suffix};
 use crate::key_value::FlushListener;
 use crate::layer::Layers;
@@ -151,6 +151,30 @@ impl<K: 'static, V: 'static> WindowStore<K, V> {
         self.backward_fetch_all(0, Timestamp::MAX)
     }
 
+    /// The windows of all keys that start within `from..=to`, in the order of their starts, then of their keys' bytes;
+    /// also those that are not visible any more, as long as they have not [gone](WindowStore::emitted_until). Only for
+    /// stores with a [time index](crate::TypedStoreBuilder::with_time_index), and without what waits in the cache.
+    pub fn fetch_by_time(&self, from: Timestamp, to: Timestamp) -> impl Iterator<Item = Step<(Windowed<K>, V)>> + '_ {
+        crate::time_index::rows(&self.layers, from, to).filter_map(|row_key| {
+            let row = row_key.and_then(|row_key| {
+                let key = window_key(&row_key).and_then(|window| self.deserialize_key(window));
+                let key = key.map_err(|error| self.layers.failure(error))?;
+                let value = self.layers.get_below(&row_key, |value| self.read_value(value))??;
+                Ok(value.map(|value| (key, value)))
+            });
+            row.transpose()
+        })
+    }
+
+    /// Lets the windows that start before `time` go when they have expired: they were emitted. A store with a time index
+    /// keeps its windows until then.
+    ///
+    /// # Errors
+    /// What was committed cannot be read.
+    pub fn emitted_until(&self, time: Timestamp) -> Step {
+        self.segments().map(|segments| segments.emitted_until(time))
+    }
+
     /// The latest window start that was written below the cache; -1 before the first.
     ///
     /// # Errors
@@ -189,7 +213,7 @@ impl<K: 'static, V: 'static> WindowStore<K, V> {
             Err(error) => return StoreIterator::over(&self.layers, Err(error), order, |_, _| Ok(None)),
         };
         let wanted = key_bytes.clone();
-        StoreIterator::over_segments(&self.layers, key_bytes, (from, to), (low, high), order, move |key, value| {
+        StoreIterator::over_windows(&self.layers, &key_bytes, (from, to), (low, high), order, move |key, value| {
             let window = window_key(key)?;
             // Keys differ in length: the bytes of a longer key can lie between two windows of this one.
             if window.key != wanted || window.start < from || window.start > to {
@@ -205,7 +229,11 @@ impl<K: 'static, V: 'static> WindowStore<K, V> {
             Ok(None) => (Ok(Range::nothing()), 0, 0),
             Err(error) => (Err(error), 0, 0),
         };
+        let has_index = self.layers.has_time_index();
         StoreIterator::over(&self.layers, range, order, move |key, value| {
+            if has_index && is_of_index(key) {
+                return Ok(None);
+            }
             let window = window_key(key)?;
             if window.start < from || window.start > to {
                 return Ok(None);
@@ -288,11 +316,11 @@ impl<K: 'static, V: 'static> WindowStore<K, V> {
 }
 
 impl Range {
-    fn nothing() -> Self {
+    pub(crate) fn nothing() -> Self {
         Range { from: Some(Vec::new()), to: Some(Vec::new()) }
     }
 
-    fn of_segments(low: i64, high: i64) -> Self {
+    pub(crate) fn of_segments(low: i64, high: i64) -> Self {
         let bound = |segment: i64| Some(segment.to_be_bytes().to_vec());
         Range { from: bound(low), to: bound(high.saturating_add(1)) }
     }

@@ -1,7 +1,7 @@
 //! The in-memory back-end by the suite, and typed stores over it beside a model.
 
 use kafka_streams_state::InMemoryBackends;
-use kafka_streams_state::conformance::{ModelConfig, key_value_model, suite, window_model};
+use kafka_streams_state::conformance::{ModelConfig, key_value_model, session_model, suite, window_model};
 use proptest::prelude::*;
 
 #[test]
@@ -31,5 +31,14 @@ proptest! {
         row_bytes in prop::sample::select(vec![0usize, 2_000, 1_000_000]),
     ) {
         window_model(&InMemoryBackends, ModelConfig { cache_bytes, row_bytes, listens: false }, &script);
+    }
+
+    #[test]
+    fn s2_a_session_store_answers_as_a_map_with_expiry_does(
+        script in script(),
+        cache_bytes in prop::sample::select(vec![0usize, 0, 300, 100_000]),
+        row_bytes in prop::sample::select(vec![0usize, 2_000, 1_000_000]),
+    ) {
+        session_model(&InMemoryBackends, ModelConfig { cache_bytes, row_bytes, listens: false }, &script);
     }
 }

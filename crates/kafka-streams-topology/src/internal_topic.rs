@@ -73,7 +73,7 @@ pub(crate) fn repartition_config(options: &PlanOptions) -> BTreeMap<String, Stri
 /// The configuration of a store's changelog.
 pub(crate) fn changelog_config(spec: &StoreSpec, options: &PlanOptions) -> BTreeMap<String, String> {
     let policy = match spec.kind {
-        StoreKind::Window { .. } => "compact,delete",
+        StoreKind::Window { .. } | StoreKind::Session { .. } => "compact,delete",
         _ => "compact",
     };
     let own = spec.logging.clone().unwrap_or_default();
@@ -81,15 +81,13 @@ pub(crate) fn changelog_config(spec: &StoreSpec, options: &PlanOptions) -> BTree
     let mut config = defaults_of(&[(CLEANUP_POLICY, policy)]);
     config.extend(options.topic_overrides.clone());
     config.extend(own);
-    if let StoreKind::Window { retention_ms, retain_duplicates, .. } = spec.kind {
-        if retain_duplicates {
-            // Rows of equal keys stand side by side: compaction would remove all but one.
-            config.insert(CLEANUP_POLICY.to_owned(), "delete".to_owned());
-        }
-        if !user_retention {
-            let retention = retention_ms.saturating_add(options.windowstore_additional_retention_ms);
-            config.insert(RETENTION_MS.to_owned(), retention.to_string());
-        }
+    if let StoreKind::Window { retain_duplicates: true, .. } = spec.kind {
+        // Rows of equal keys stand side by side: compaction would remove all but one.
+        config.insert(CLEANUP_POLICY.to_owned(), "delete".to_owned());
+    }
+    if let Some(retention_ms) = spec.kind.retention_ms().filter(|_| !user_retention) {
+        let retention = retention_ms.saturating_add(options.windowstore_additional_retention_ms);
+        config.insert(RETENTION_MS.to_owned(), retention.to_string());
     }
     config
 }
@@ -113,6 +111,7 @@ mod tests {
             persistent: true,
             caching: false,
             logging: Some(logging),
+            time_index: false,
         }
     }
 
@@ -138,6 +137,10 @@ mod tests {
         assert_eq!(
             text(&changelog_config(&spec(window(false), &[]), &options)),
             "cleanup.policy=compact,delete message.timestamp.type=CreateTime retention.ms=86405000"
+        );
+        assert_eq!(
+            text(&changelog_config(&spec(StoreKind::Session { retention_ms: 5000 }, &[]), &options)),
+            text(&changelog_config(&spec(window(false), &[]), &options))
         );
         assert_eq!(
             text(&changelog_config(&spec(window(true), &[("cleanup.policy", "compact")]), &options)),

@@ -28,8 +28,8 @@ pub struct ModelConfig {
     pub listens: bool,
 }
 
-type Key = Vec<u8>;
-type Model<K> = BTreeMap<K, i64>;
+pub(super) type Key = Vec<u8>;
+pub(super) type Model<K> = BTreeMap<K, i64>;
 
 /// Runs a key-value store beside a map. Each step of the script is (what, key, number).
 ///
@@ -363,7 +363,7 @@ impl WindowRun {
 }
 
 /// What a restore in small batches leaves of the segments that are alive at its end.
-fn restored_windows(codec: &dyn RestoreCodec, log: &[RawRow], lowest: i64) -> BTreeMap<Key, Vec<u8>> {
+pub(super) fn restored_windows(codec: &dyn RestoreCodec, log: &[RawRow], lowest: i64) -> BTreeMap<Key, Vec<u8>> {
     let mut restored = BTreeMap::new();
     for batch in log.chunks(5) {
         let mut rows = Vec::new();
@@ -390,7 +390,7 @@ fn restored_windows(codec: &dyn RestoreCodec, log: &[RawRow], lowest: i64) -> BT
     restored
 }
 
-fn rows_of(backend: &dyn StoreBackend) -> BTreeMap<Key, Vec<u8>> {
+pub(super) fn rows_of(backend: &dyn StoreBackend) -> BTreeMap<Key, Vec<u8>> {
     let mut rows = BTreeMap::new();
     let visit = &mut |key: &[u8], value: &[u8]| {
         rows.insert(key.to_vec(), value.to_vec());
@@ -400,18 +400,18 @@ fn rows_of(backend: &dyn StoreBackend) -> BTreeMap<Key, Vec<u8>> {
     rows
 }
 
-fn task() -> TaskContext {
+pub(super) fn task() -> TaskContext {
     TaskContext::new(TASK, "application".into(), Handlers::default())
 }
 
-fn parts(config: ModelConfig, backend: &Arc<dyn StoreBackend>) -> StoreParts {
+pub(super) fn parts(config: ModelConfig, backend: &Arc<dyn StoreBackend>) -> StoreParts {
     let budget = MemoryBudget::new(2 * config.row_bytes, 1);
     let cache = ThreadCache::with_budget(config.cache_bytes, &budget);
     StoreParts { backend: backend.clone(), changelog: Some(RouteId(0)), cache }
 }
 
 /// Keys of different lengths, many of them prefixes of others.
-fn key_bytes(key: u8) -> Key {
+pub(super) fn key_bytes(key: u8) -> Key {
     match key % 4 {
         0 => vec![key / 16],
         1 => vec![key / 16, 0],
@@ -420,7 +420,7 @@ fn key_bytes(key: u8) -> Key {
     }
 }
 
-fn set<K: Ord>(model: &mut Model<K>, key: K, value: Option<i64>) {
+pub(super) fn set<K: Ord>(model: &mut Model<K>, key: K, value: Option<i64>) {
     match value {
         Some(value) => model.insert(key, value),
         None => model.remove(&key),
@@ -435,9 +435,9 @@ fn take_output(cx: &mut TaskContext, mut record: impl FnMut(&[u8], Option<i64>))
     }
 }
 
-type RawRow = (Vec<u8>, Option<Vec<u8>>);
+pub(super) type RawRow = (Vec<u8>, Option<Vec<u8>>);
 
-fn take_raw(cx: &mut TaskContext, log: &mut Vec<RawRow>) {
+pub(super) fn take_raw(cx: &mut TaskContext, log: &mut Vec<RawRow>) {
     while let Some(first) = cx.output.first() {
         log.push((first.key.expect("a key").to_vec(), first.value.map(<[u8]>::to_vec)));
         cx.output.take();

@@ -1,16 +1,19 @@
-//! Expiry of window stores: stream time as the store has seen it, and the segments that are still alive (rule S2).
+//! Expiry of window and session stores: stream time as the store has seen it, and the segments that are still alive
+//! (rule S2).
 //!
 //! Source: `AbstractSegments` and `AbstractRocksDBSegmentedBytesStore` of the JVM. Expiry raises a floor below which no
 //! row is visible; the next commit deletes the range below it, and a dropped transaction brings the old floor back.
+//! A store with a time index is emptied by who emits its windows: the floor stays where the emission is.
 
 use std::cell::Cell;
 
 use kafka_streams_core::Timestamp;
 
 use super::rows::Expiry;
-use crate::StoreError;
 use crate::backend::StoreBackend;
+use crate::format::row_time::RowTime;
 use crate::format::window_key::STREAM_TIME_ROW;
+use crate::{StoreError, StoreKind, StoreSpec};
 
 #[derive(Debug)]
 pub(crate) struct Segments {
@@ -22,6 +25,8 @@ pub(crate) struct Segments {
     committed_floor: Cell<i64>,
     /// The latest start that was put, flushed or not: no walk needs to look behind it.
     newest: Cell<Timestamp>,
+    /// With a time index: the segment up to which all windows were emitted, so that they may go.
+    emitted: Cell<i64>,
 }
 
 /// How windows expire.
@@ -30,16 +35,42 @@ pub(crate) struct ExpiryRule {
     pub(crate) retention_ms: i64,
     /// In-memory stores refuse a window as soon as it is invisible, persistent ones when its segment is dropped.
     pub(crate) exact: bool,
+    /// Which time of a row decides.
+    pub(crate) time: RowTime,
+    /// Whether each row has a second one that finds it by time. Rows of the index lie in segments of their own, between
+    /// those of the rows: the numbers of segments are doubled.
+    pub(crate) indexed: bool,
 }
 
 /// The shortest segment, in milliseconds.
 const SEGMENT_INTERVAL_MIN_MS: i64 = 60_000;
 
 impl ExpiryRule {
-    /// The segment of a window start: `start / max(retention / 2, 60 s)`.
+    /// The rule of a store; `None` if its rows do not expire.
+    pub(crate) fn of(spec: &StoreSpec) -> Option<Self> {
+        let time = match spec.kind {
+            StoreKind::Session { .. } => RowTime::SessionEnd,
+            _ => RowTime::WindowStart,
+        };
+        let retention_ms = spec.kind.retention_ms()?;
+        Some(ExpiryRule { retention_ms, exact: !spec.persistent, time, indexed: spec.time_index })
+    }
+
+    /// The segment of a window start (or session end): `start / max(retention / 2, 60 s)`.
     #[inline]
     pub(crate) fn segment(self, start: Timestamp) -> i64 {
-        start.max(0) / (self.retention_ms / 2).max(SEGMENT_INTERVAL_MIN_MS)
+        (start.max(0) / (self.retention_ms / 2).max(SEGMENT_INTERVAL_MIN_MS)) << u32::from(self.indexed)
+    }
+
+    /// The time of a row.
+    #[inline]
+    pub(crate) fn time_of(self, row_key: &[u8]) -> Option<Timestamp> {
+        self.time.of_row_key(row_key)
+    }
+
+    /// The key of the row that finds this one by time, if there is one.
+    pub(crate) fn index_key(self, row_key: &[u8]) -> Option<Vec<u8>> {
+        if self.indexed { self.time.index_key(row_key) } else { None }
     }
 
     /// The lowest segment that is alive at this stream time.
@@ -50,7 +81,10 @@ impl ExpiryRule {
     /// The earliest start that is visible at this stream time.
     #[inline]
     pub(crate) fn earliest_visible(self, observed: Timestamp) -> Timestamp {
-        observed.saturating_sub(self.retention_ms).saturating_add(1)
+        // With a time index windows are seen until the very moment in which they close (`getActualFrom` of
+        // `AbstractDualSchemaRocksDBSegmentedBytesStore`).
+        let closing = i64::from(self.indexed && self.time == RowTime::WindowStart);
+        observed.saturating_sub(self.retention_ms).saturating_add(1 - closing)
     }
 
     /// Whether a window may be written at this stream time.
@@ -85,6 +119,7 @@ impl Segments {
             floor: Cell::new(0),
             committed_floor: Cell::new(0),
             newest: Cell::new(-1),
+            emitted: Cell::new(0),
         }
     }
 
@@ -104,7 +139,8 @@ impl Segments {
         self.observed.set(observed);
         self.committed_observed.set(observed);
         self.newest.set(observed);
-        self.floor.set(self.rule.lowest_live(observed));
+        self.emitted.set(0);
+        self.floor.set(self.floor_at(observed));
         // What lies below the floor may or may not be there: the first commit deletes it once more.
         self.committed_floor.set(0);
         self.loaded.set(true);
@@ -128,10 +164,21 @@ impl Segments {
         self.note(start);
         if start > self.observed.get() {
             self.observed.set(start);
-            self.floor.set(self.rule.lowest_live(start).max(self.floor.get()));
+            self.floor.set(self.floor_at(start).max(self.floor.get()));
             return true;
         }
         self.rule.admits(start, self.observed.get())
+    }
+
+    /// Lets go of the rows before `time`, of which nobody will ask any more, as far as they have expired.
+    pub(crate) fn emitted_until(&self, time: Timestamp) {
+        self.emitted.set(self.rule.segment(time).max(self.emitted.get()));
+        self.floor.set(self.floor_at(self.observed.get()).max(self.floor.get()));
+    }
+
+    fn floor_at(&self, observed: Timestamp) -> i64 {
+        let lowest = self.rule.lowest_live(observed);
+        if self.rule.indexed { lowest.min(self.emitted.get()) } else { lowest }
     }
 
     /// The earliest start that is visible.
@@ -184,15 +231,31 @@ mod tests {
     #[test]
     fn a_segment_lives_as_long_as_on_the_jvm() {
         // AbstractSegments: interval max(retention / 2, 60000), live if id >= (streamTime - retention) / interval.
-        let rule = ExpiryRule { retention_ms: 200_000, exact: false };
+        let rule = ExpiryRule { retention_ms: 200_000, exact: false, time: RowTime::WindowStart, indexed: false };
         assert_eq!((rule.segment(99_999), rule.segment(100_000)), (0, 1));
         assert_eq!(rule.lowest_live(-1), 0);
         assert_eq!(rule.lowest_live(299_999), 0);
         assert_eq!(rule.lowest_live(300_000), 1);
         assert!(rule.admits(100_000, 399_999) && !rule.admits(99_999, 399_999));
         assert_eq!(rule.earliest_visible(399_999), 200_000);
-        let short = ExpiryRule { retention_ms: 10, exact: true };
+        let short = ExpiryRule { retention_ms: 10, exact: true, ..rule };
         assert_eq!(short.segment(60_000), 1);
         assert!(short.admits(91, 100) && !short.admits(90, 100));
+    }
+
+    #[test]
+    fn s2_what_was_not_emitted_yet_does_not_expire() {
+        let rule = ExpiryRule { retention_ms: 10, exact: false, time: RowTime::SessionEnd, indexed: true };
+        assert_eq!((rule.segment(59_999), rule.segment(60_000)), (0, 2));
+        let segments = Segments::new(rule);
+        assert!(segments.admit(600_000));
+        assert_eq!(segments.expiry().deleted_ranges, [], "nothing was emitted");
+        segments.emitted_until(300_000);
+        let range = (0i64.to_be_bytes().to_vec(), 10i64.to_be_bytes().to_vec());
+        assert_eq!(segments.expiry().deleted_ranges, [] as [(Vec<u8>, Vec<u8>); 0], "not loaded yet");
+        segments.loaded.set(true);
+        assert_eq!(segments.expiry().deleted_ranges, [range]);
+        segments.emitted_until(10_000_000);
+        assert_eq!(segments.floor.get(), rule.lowest_live(600_000), "what is alive stays");
     }
 }

@@ -14,7 +14,7 @@ use super::rows::{Rows, Value};
 use super::segments::{ExpiryRule, Segments};
 use crate::budget::Reclaim;
 use crate::format::value;
-use crate::format::window_key::{MAX_SEQUENCE, SEGMENT_SIZE, WindowKey};
+use crate::format::window_key::{MAX_SEQUENCE, SEGMENT_SIZE};
 use crate::{
     KeyRange, Order, StateStore, StoreBackend, StoreError, StoreParts, StorePosition, ThreadCache, Uncommitted,
 };
@@ -107,6 +107,11 @@ impl Layers {
         Ok(self.segments.as_ref())
     }
 
+    /// Whether rows can be found by time.
+    pub(crate) fn has_time_index(&self) -> bool {
+        self.segments.as_ref().is_some_and(|segments| segments.rule().indexed)
+    }
+
     /// Whether updates are held back.
     pub(crate) fn is_cached(&self) -> bool {
         self.cache.is_some()
@@ -148,6 +153,13 @@ impl Layers {
         if !self.is_visible(key)? {
             return Ok(read(None));
         }
+        let mut rows = self.rows.borrow_mut();
+        let slot = rows.load(key).map_err(|error| self.failure(error))?;
+        Ok(read(rows.value(slot)))
+    }
+
+    /// Reads a row below the cache, whether it is visible or not.
+    pub(crate) fn get_below<R>(&self, key: &[u8], read: impl FnOnce(Option<&[u8]>) -> R) -> Step<R> {
         let mut rows = self.rows.borrow_mut();
         let slot = rows.load(key).map_err(|error| self.failure(error))?;
         Ok(read(rows.value(slot)))
@@ -220,8 +232,10 @@ impl Layers {
     pub(crate) fn put(&self, cx: &mut TaskContext, key: &[u8], value: Option<&[u8]>) -> Step {
         match &self.cache {
             Some(cache) => {
-                if let (Some(segments), Some(window)) = (&self.segments, WindowKey::from_row_key(key)) {
-                    segments.note(window.start);
+                if let Some(segments) = &self.segments
+                    && let Some(time) = segments.rule().time_of(key)
+                {
+                    segments.note(time);
                 }
                 cache.borrow_mut().put(key, value, &cx.record);
                 self.evict_overflow(cx)
@@ -284,7 +298,7 @@ impl Layers {
     fn is_visible(&self, key: &[u8]) -> Step<bool> {
         let Some(segments) = &self.segments else { return Ok(true) };
         segments.ensure_loaded(&*self.backend).map_err(|error| self.failure(error))?;
-        Ok(WindowKey::from_row_key(key).is_some_and(|window| window.start >= segments.earliest_visible()))
+        Ok(segments.rule().time_of(key).is_some_and(|time| time >= segments.earliest_visible()))
     }
 
     /// Moves the stream time on to the row's window, and counts the record as dropped if that has expired.
@@ -292,7 +306,7 @@ impl Layers {
     fn admits(&self, cx: &mut TaskContext, key: &[u8]) -> Step<bool> {
         let Some(segments) = &self.segments else { return Ok(true) };
         segments.ensure_loaded(&*self.backend).map_err(|error| self.failure(error))?;
-        let admitted = WindowKey::from_row_key(key).is_some_and(|window| segments.admit(window.start));
+        let admitted = segments.rule().time_of(key).is_some_and(|time| segments.admit(time));
         if !admitted {
             cx.drop_record(&self.name, "the window's segment has expired");
         }
@@ -318,6 +332,9 @@ impl Layers {
             match place {
                 Place::Rows { slot, generation } if rows.generation() == generation => rows.write(slot, value),
                 _ => rows.put(key, value),
+            }
+            if let Some(index) = self.segments.as_ref().and_then(|segments| segments.rule().index_key(key)) {
+                rows.put(&index, value.map(|_| &[][..]));
             }
         }
         self.log(cx, key, value);

@@ -82,6 +82,7 @@ impl Counts {
             persistent: false,
             caching: false,
             logging: Some(BTreeMap::new()),
+            time_index: false,
         })
     }
 }
