@@ -18,8 +18,14 @@
 //!
 //! What is held by the worker is claimed in every JoinGroup (cooperative protocol); see [`Revoke`] for how it is given up.
 
+mod coordinator;
+mod heartbeat;
+mod join;
+mod leave;
 mod ownership;
 mod received;
+mod remedy;
+mod sync;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -27,23 +33,12 @@ use std::sync::Arc;
 use kafka_streams_core::{TaskId, TopicPartition};
 
 use self::ownership::Ownership;
-use self::received::{NextRebalance, Received, ReceivedTasks};
 use crate::backoff::Backoff;
-use crate::codec::{ConsumerSubscription, LATEST_OFFSET, LATEST_VERSION, SubscriptionInfo, assignment_error};
-use crate::{
-    Action, Assigned, ClassicConfig, Error, Event, GroupError, GroupMember, HeartbeatRequest, JoinRefusal, JoinReply,
-    JoinRequest, LeadError, LeaveRequest, LostReason, PROTOCOL_NAME, RequestId, RevocationId, Revoke, SyncRequest,
-    WorkerEvent,
-};
+use crate::codec::{LATEST_VERSION, assignment_error};
+use crate::{Action, ClassicConfig, Event, GroupMember, LostReason, RequestId, WorkerEvent};
 
 /// How much longer than the rebalance timeout JoinGroup and SyncGroup may take (`JOIN_GROUP_TIMEOUT_LAPSE` of the JVM).
 const REBALANCE_LAPSE_MS: i64 = 5_000;
-
-/// How long a leaving member waits for the answer to LeaveGroup, so that a shutdown does not hang on a dead broker.
-const LEAVE_WAIT_MS: i64 = 5_000;
-
-/// The longest reason that the broker takes (`JoinGroupRequest.maybeTruncateReason`).
-const REASON_BYTES_MAX: usize = 255;
 
 /// One member of a classic group: what a stream thread's group consumer is on the JVM.
 ///
@@ -278,8 +273,6 @@ impl ClassicMember {
         }
     }
 
-    // From the worker.
-
     fn on_start(&mut self, now_ms: i64) {
         if matches!(self.state, State::Idle) {
             self.alive_at = now_ms;
@@ -304,251 +297,6 @@ impl ClassicMember {
             self.wait(now_ms, "the worker is back");
         }
     }
-
-    fn on_leave(&mut self, now_ms: i64, notify_coordinator: bool) {
-        self.clear_membership();
-        self.assigned = false;
-        self.part(now_ms, notify_coordinator, "the application is closing", true);
-    }
-
-    fn want_rejoin(&mut self, now_ms: i64, reason: String, at_once: bool) {
-        match self.state {
-            State::Stable if at_once || !self.ownership.is_releasing() => self.wait(now_ms, reason),
-            State::Stable => {
-                self.follow_up.when_released = true;
-                self.reason = reason;
-            }
-            State::Joining { .. } | State::Leading { .. } | State::Syncing { .. } => self.again = Some(reason),
-            // The subscription is made when JoinGroup is sent, so it will have the news.
-            _ => {}
-        }
-    }
-
-    // From the network.
-
-    fn on_coordinator(&mut self, now_ms: i64, request: RequestId, result: Result<(), GroupError>) {
-        if !matches!(self.coordinator, Coordinator::Finding { request: expected, .. } if expected == request) {
-            return;
-        }
-        match result {
-            Ok(()) => {
-                self.coordinator = Coordinator::Known;
-                self.heartbeat_at = now_ms;
-            }
-            Err(error) => match Remedy::of(error) {
-                Remedy::Stop => self.fail(now_ms, Error::Refused { request: "FindCoordinator", error }),
-                _ => self.coordinator = Coordinator::Unknown { find_at: now_ms + self.find_backoff.next_ms() },
-            },
-        }
-    }
-
-    fn on_join_reply(&mut self, now_ms: i64, request: RequestId, result: Result<JoinReply, JoinRefusal>) {
-        if !matches!(self.state, State::Joining { request: expected, .. } if expected == request) {
-            return;
-        }
-        self.join_answered = true;
-        let reply = match result {
-            Ok(reply) => reply,
-            Err(refusal) => return self.on_join_refused(now_ms, refusal),
-        };
-        let JoinReply { generation, member_id, leader, skip_assignment, members } = reply;
-        let instance_id = self.config.instance_id.as_deref().map(Arc::from);
-        let member = GroupMember::new(self.config.group_id.as_str(), member_id.as_str(), generation, instance_id);
-        let Some(member) = member else {
-            return self.fail(now_ms, Error::MalformedReply { member_id, generation });
-        };
-        self.find_backoff.reset();
-        if self.member.is_none() {
-            // Of an older membership the heartbeats, which went on, know better: the answer may have been on its way for
-            // long while the coordinator's timer ran.
-            self.contact_at = now_ms;
-            self.heartbeat_at = now_ms + positive(self.config.heartbeat_interval_ms);
-        }
-        self.member_id = Some(member_id.as_str().into());
-        self.member = Some(member);
-        if leader == member_id && !skip_assignment {
-            self.state = State::Leading { deadline: self.rebalance_deadline(now_ms) };
-            self.actions.push_back(Action::Lead { generation, members });
-        } else {
-            self.send_sync(now_ms, Vec::new());
-        }
-    }
-
-    fn on_join_refused(&mut self, now_ms: i64, refusal: JoinRefusal) {
-        let had_id = self.member_id.is_some();
-        match refusal.error {
-            GroupError::MemberIdRequired if !had_id && !refusal.member_id.is_empty() => {
-                self.member_id = Some(refusal.member_id.into());
-                self.wait(now_ms, "joining with the member id that the coordinator gave");
-            }
-            GroupError::MemberIdRequired => {
-                self.member_id = None;
-                self.wait_longer(now_ms, "the coordinator gave no usable member id");
-            }
-            GroupError::UnknownMemberId if !had_id => self.wait_longer(now_ms, "unknown member without an id"),
-            error => self.remedy(now_ms, "JoinGroup", error),
-        }
-    }
-
-    fn on_sync_reply(&mut self, now_ms: i64, request: RequestId, result: Result<Vec<u8>, GroupError>) {
-        let sent_at = match self.state {
-            State::Syncing { request: expected, sent_at, .. } if expected == request => sent_at,
-            _ => return,
-        };
-        match result {
-            Ok(assignment) => {
-                self.contact_at = self.contact_at.max(sent_at);
-                self.on_assignment(now_ms, &assignment);
-            }
-            Err(GroupError::RebalanceInProgress) => self.wait(now_ms, "a new rebalance began before SyncGroup"),
-            Err(error) => self.remedy(now_ms, "SyncGroup", error),
-        }
-    }
-
-    fn on_heartbeat_reply(&mut self, now_ms: i64, request: RequestId, result: Result<(), GroupError>) {
-        let Some(sent) = self.heartbeat.take_if(|sent| sent.request == request) else {
-            return;
-        };
-        self.heartbeat_at = sent.sent_at + positive(self.config.heartbeat_interval_ms);
-        // Before JoinGroup is answered the group may already be in the next generation, with us in it: a heartbeat for
-        // the old one is refused then, which means nothing.
-        let current = self.join_answered && self.member.as_ref().is_some_and(|m| m.generation() == sent.generation);
-        match result {
-            Ok(()) => self.on_contact(sent.sent_at),
-            Err(GroupError::RebalanceInProgress) => {
-                self.on_contact(sent.sent_at);
-                if current && matches!(self.state, State::Stable | State::Leading { .. }) {
-                    self.wait(now_ms, "the group is rebalancing");
-                    if self.ownership.is_releasing() {
-                        let at = now_ms + i64::from(self.config.release_wait_ms.max(0));
-                        self.state = State::Waiting { at, until_released: true };
-                    }
-                }
-            }
-            Err(GroupError::IllegalGeneration) if !current => {}
-            Err(error) => match Remedy::of(error) {
-                Remedy::Retry => self.heartbeat_at = now_ms + positive(self.config.retry_backoff_ms),
-                _ => self.remedy(now_ms, "Heartbeat", error),
-            },
-        }
-    }
-
-    fn on_leave_reply(&mut self, request: RequestId) {
-        if let State::Leaving { request: expected, tell, .. } = self.state
-            && expected == request
-        {
-            self.stop(tell);
-        }
-    }
-
-    fn on_led(&mut self, now_ms: i64, generation: i32, result: Result<Vec<(String, Vec<u8>)>, LeadError>) {
-        let current = self.member.as_ref().is_some_and(|member| member.generation() == generation);
-        if !current || !matches!(self.state, State::Leading { .. }) {
-            return;
-        }
-        match result {
-            Ok(assignments) => self.send_sync(now_ms, assignments),
-            Err(error) => self.wait_longer(now_ms, &error.to_string()),
-        }
-    }
-
-    fn on_contact(&mut self, sent_at: i64) {
-        self.contact_at = self.contact_at.max(sent_at);
-        self.find_backoff.reset();
-    }
-
-    // An assignment.
-
-    fn on_assignment(&mut self, now_ms: i64, assignment: &[u8]) {
-        self.state = State::Stable;
-        self.follow_up = FollowUp::default();
-        self.told_rebalancing = false;
-        match Received::read(assignment, self.used_version, self.config.user_endpoint.as_ref()) {
-            Err(error) => return self.fail(now_ms, error),
-            Ok(Received::Shutdown) => {
-                self.join_backoff.reset();
-                self.tell(WorkerEvent::ShutdownRequested);
-            }
-            // The worker keeps what it has; it stays claimed.
-            Ok(Received::Nothing) => {
-                self.follow_up.at = Some(now_ms + self.join_backoff.next_ms());
-                self.reason = "the leader sent no assignment".to_owned();
-            }
-            Ok(Received::Tasks(tasks)) => {
-                self.join_backoff.reset();
-                self.take_over(now_ms, *tasks);
-            }
-        }
-        if let Some(reason) = self.again.take() {
-            self.want_rejoin(now_ms, reason, false);
-        }
-    }
-
-    fn take_over(&mut self, now_ms: i64, received: ReceivedTasks) {
-        let Some(member) = self.member.clone() else {
-            return;
-        };
-        let ReceivedTasks { active, info, new_version, endpoint_missing, next } = received;
-        let given_up = {
-            let assigned: BTreeSet<&TopicPartition> = active.values().flatten().collect();
-            self.claimed.iter().any(|partition| !assigned.contains(partition))
-        };
-        let id = RevocationId(self.last_revocation + 1);
-        let changes = self.ownership.assign(active, id);
-        let revoked = changes.revoked.iter().map(|(task, _)| *task).collect();
-        if !changes.revoked.is_empty() {
-            self.last_revocation = id.0;
-            let generation = member.generation();
-            self.tell(WorkerEvent::Revoke(Revoke { id, generation, tasks: changes.revoked }));
-        }
-        self.assigned = true;
-        self.assigned_in = Some(member.generation());
-        if let Some(version) = new_version {
-            self.used_version = version;
-        }
-        let at_once = new_version.is_some() || endpoint_missing || next == NextRebalance::AtOnce;
-        self.plan_follow_up(now_ms, given_up, at_once, next);
-        self.tell(WorkerEvent::Assigned(Assigned {
-            generation: member.generation(),
-            member_id: member.member_id().to_owned(),
-            active: changes.active,
-            standby: info.standby_tasks.into_iter().collect(),
-            added: changes.added,
-            revoked,
-            partitions_by_host: info.partitions_by_host,
-            standby_partitions_by_host: info.standby_partitions_by_host,
-            next_rebalance_ms: self.follow_up.at,
-        }));
-    }
-
-    fn plan_follow_up(&mut self, now_ms: i64, given_up: bool, at_once: bool, next: NextRebalance) {
-        if given_up || self.ownership.is_releasing() {
-            // What was given up is free only after a JoinGroup that no longer claims it.
-            self.follow_up.when_released = true;
-            self.reason = "gave up tasks for other members".to_owned();
-        } else if at_once {
-            // The first follows at once; when it changes nothing, those after it wait, so that members that cannot agree
-            // do not keep the group rebalancing without pause.
-            let repeated = self.reason.starts_with(FOLLOW_UP_REASON);
-            let wait = if repeated {
-                self.follow_up_backoff.next_ms()
-            } else {
-                self.follow_up_backoff.reset();
-                0
-            };
-            self.follow_up.at = Some(now_ms + wait);
-            self.reason = FOLLOW_UP_REASON.to_owned();
-            return;
-        } else if let NextRebalance::At(at) = next {
-            self.follow_up.at = Some(at.max(now_ms));
-            self.reason = "the time for a probing rebalance has come".to_owned();
-        } else {
-            self.reason.clear();
-        }
-        self.follow_up_backoff.reset();
-    }
-
-    // Time.
 
     /// Does whatever is due.
     fn advance(&mut self, now_ms: i64) {
@@ -578,12 +326,7 @@ impl ClassicMember {
                 self.wait(now_ms, reason);
             }
         }
-        if matches!(self.coordinator, Coordinator::Unknown { find_at } if find_at <= now_ms) {
-            let request = self.next_request();
-            let deadline = now_ms + positive(self.config.request_timeout_ms);
-            self.coordinator = Coordinator::Finding { request, deadline };
-            self.actions.push_back(Action::FindCoordinator { request });
-        }
+        self.find_coordinator(now_ms);
         if matches!(self.coordinator, Coordinator::Known) {
             if let State::Waiting { at, until_released } = self.state
                 && (at <= now_ms || (until_released && !self.ownership.is_releasing()))
@@ -615,134 +358,18 @@ impl ClassicMember {
         }
     }
 
-    /// The worker is silent: what it holds must move to others, and what it still does cannot be known.
-    fn park(&mut self, now_ms: i64) {
-        let member_id = self.member_id.take();
-        self.lose_membership(LostReason::WorkerSilent);
-        self.state = State::Parked;
-        if let Some(member_id) = member_id
-            && self.config.instance_id.is_none()
-            && matches!(self.coordinator, Coordinator::Known)
-        {
-            self.send_leave(now_ms, &member_id, "the worker was silent for max.poll.interval.ms");
-        }
-    }
-
     fn worker_deadline(&self) -> i64 {
         self.alive_at.saturating_add(positive(self.config.max_poll_interval_ms))
-    }
-
-    fn session_deadline(&self) -> i64 {
-        self.contact_at.saturating_add(positive(self.config.session_timeout_ms))
-    }
-
-    fn heartbeat_deadline(&self, sent: &SentHeartbeat) -> i64 {
-        sent.sent_at.saturating_add(positive(self.config.request_timeout_ms))
     }
 
     fn rebalance_deadline(&self, now_ms: i64) -> i64 {
         now_ms.saturating_add(positive(self.config.max_poll_interval_ms)).saturating_add(REBALANCE_LAPSE_MS)
     }
 
-    // To the network.
-
-    fn send_join(&mut self, now_ms: i64) {
-        let Some(topics) = self.topics.clone() else {
-            return;
-        };
-        self.unique_field = self.unique_field.wrapping_add(1);
-        self.claimed = self.ownership.claims();
-        let metadata = match self.subscription(topics) {
-            Ok(metadata) => metadata,
-            Err(error) => return self.fail(now_ms, error),
-        };
-        if self.assigned && !self.told_rebalancing {
-            self.told_rebalancing = true;
-            self.tell(WorkerEvent::Rebalancing);
-        }
-        let request = self.next_request();
-        let join = JoinRequest {
-            member_id: self.member_id.as_deref().unwrap_or_default().to_owned(),
-            instance_id: self.config.instance_id.clone(),
-            session_timeout_ms: self.config.session_timeout_ms,
-            rebalance_timeout_ms: self.config.max_poll_interval_ms,
-            protocols: vec![(PROTOCOL_NAME.to_owned(), metadata)],
-            reason: cut(&self.reason, REASON_BYTES_MAX).to_owned(),
-        };
-        self.join_answered = false;
-        self.again = None;
-        self.state = State::Joining { request, deadline: self.rebalance_deadline(now_ms) };
-        self.actions.push_back(Action::Join { request, join });
-    }
-
-    fn subscription(&self, topics: Vec<String>) -> Result<Vec<u8>, Error> {
-        let info = SubscriptionInfo {
-            version: self.used_version,
-            latest_supported_version: LATEST_VERSION,
-            process_id: self.config.process_id,
-            user_endpoint: self.config.user_endpoint.as_ref().map(ToString::to_string),
-            task_offset_sums: self.task_offset_sums.clone(),
-            unique_field: self.unique_field,
-            error_code: self.error_code,
-            client_tags: self.config.client_tags.clone(),
-        };
-        let subscription = ConsumerSubscription {
-            topics,
-            user_data: Some(info.encode()?),
-            owned_partitions: self.claimed.iter().cloned().collect(),
-            generation: self.assigned_in,
-            rack_id: self.config.rack_id.clone(),
-        };
-        subscription.encode()
-    }
-
-    fn send_sync(&mut self, now_ms: i64, assignments: Vec<(String, Vec<u8>)>) {
-        let Some(member) = &self.member else {
-            return;
-        };
-        let sync = SyncRequest {
-            generation: member.generation(),
-            member_id: member.member_id().to_owned(),
-            instance_id: self.config.instance_id.clone(),
-            assignments,
-        };
-        let request = self.next_request();
-        self.state = State::Syncing { request, sent_at: now_ms, deadline: self.rebalance_deadline(now_ms) };
-        self.actions.push_back(Action::Sync { request, sync });
-    }
-
-    fn send_heartbeat(&mut self, now_ms: i64) {
-        let Some(member) = &self.member else {
-            return;
-        };
-        let generation = member.generation();
-        let heartbeat = HeartbeatRequest {
-            generation,
-            member_id: member.member_id().to_owned(),
-            instance_id: self.config.instance_id.clone(),
-        };
-        let request = self.next_request();
-        self.heartbeat = Some(SentHeartbeat { request, sent_at: now_ms, generation });
-        self.actions.push_back(Action::Heartbeat { request, heartbeat });
-    }
-
-    fn send_leave(&mut self, now_ms: i64, member_id: &str, reason: &str) -> (RequestId, i64) {
-        let request = self.next_request();
-        let leave = LeaveRequest {
-            member_id: member_id.to_owned(),
-            instance_id: self.config.instance_id.clone(),
-            reason: reason.to_owned(),
-        };
-        self.actions.push_back(Action::Leave { request, leave });
-        (request, now_ms + LEAVE_WAIT_MS)
-    }
-
     fn next_request(&mut self) -> RequestId {
         self.last_request += 1;
         RequestId(self.last_request)
     }
-
-    // Changes of state.
 
     /// Wants to join as soon as the coordinator is known.
     fn wait(&mut self, now_ms: i64, reason: impl Into<String>) {
@@ -756,146 +383,12 @@ impl ClassicMember {
         self.wait(at, reason);
     }
 
-    /// What follows from an error of JoinGroup, SyncGroup or Heartbeat.
-    fn remedy(&mut self, now_ms: i64, request: &'static str, error: GroupError) {
-        match Remedy::of(error) {
-            Remedy::Retry => self.wait_longer(now_ms, &format!("{request} failed: {error}")),
-            Remedy::FindCoordinator => {
-                self.lose_coordinator(now_ms);
-            }
-            Remedy::RejoinWithId => {
-                // The coordinator knows the member id, so it is kept: a new id would leave the old one behind as a member
-                // that everybody waits for.
-                self.lose_membership(LostReason::IllegalGeneration);
-                self.wait_longer(now_ms, "the generation was no longer current");
-            }
-            Remedy::RejoinAsNew => {
-                self.member_id = None;
-                self.lose_membership(LostReason::UnknownMember);
-                self.wait(now_ms, "the coordinator no longer knew the member");
-            }
-            Remedy::StopFenced => {
-                self.lose_membership(LostReason::FencedInstance);
-                self.member_id = None;
-                self.fail(now_ms, Error::Refused { request, error });
-            }
-            Remedy::Stop => self.fail(now_ms, Error::Refused { request, error }),
-        }
-    }
-
-    /// The connections are of no use any more. Membership and tasks stay: the session timer decides about those.
-    fn lose_coordinator(&mut self, now_ms: i64) {
-        match self.state {
-            State::Idle | State::Stopped => return,
-            State::Leaving { tell, .. } => return self.stop(tell),
-            State::Joining { .. } | State::Leading { .. } | State::Syncing { .. } => {
-                self.wait(now_ms, "the connection to the coordinator was lost in a rebalance");
-            }
-            State::Waiting { .. } | State::Stable | State::Parked => {}
-        }
-        self.heartbeat = None;
-        self.actions.push_back(Action::Disconnect);
-        self.coordinator = Coordinator::Unknown { find_at: now_ms + self.find_backoff.next_ms() };
-    }
-
-    /// Out of the group: the worker hears of it if it has anything to lose.
-    fn lose_membership(&mut self, reason: LostReason) {
-        self.clear_membership();
-        if std::mem::take(&mut self.assigned) {
-            self.tell(WorkerEvent::Lost { reason });
-        }
-    }
-
-    fn clear_membership(&mut self) {
-        self.member = None;
-        self.heartbeat = None;
-        self.join_answered = true;
-        self.ownership.clear();
-        self.assigned_in = None;
-        self.told_rebalancing = false;
-        self.follow_up = FollowUp::default();
-        // Nothing runs here any more; saying so would draw the tasks back as if their state were complete.
-        self.task_offset_sums.retain(|_, sum| *sum != LATEST_OFFSET);
-    }
-
-    fn fail(&mut self, now_ms: i64, error: Error) {
-        self.lose_membership(LostReason::Fatal);
-        self.tell(WorkerEvent::Fatal(error));
-        // A static member's place is kept for its return, so it does not leave by itself (KIP-345).
-        self.part(now_ms, self.config.instance_id.is_none(), "the member failed", false);
-    }
-
-    /// Ends the membership, telling the coordinator if that is wanted and possible, and the worker if `tell`.
-    fn part(&mut self, now_ms: i64, notify_coordinator: bool, reason: &str, tell: bool) {
-        match self.member_id.take() {
-            Some(member_id)
-                if notify_coordinator && matches!(self.coordinator, Coordinator::Known) && self.is_running() =>
-            {
-                let (request, deadline) = self.send_leave(now_ms, &member_id, reason);
-                self.state = State::Leaving { request, deadline, tell };
-            }
-            _ => self.stop(tell),
-        }
-    }
-
-    fn stop(&mut self, tell: bool) {
-        self.state = State::Stopped;
-        self.actions.push_back(Action::Disconnect);
-        if tell {
-            self.tell(WorkerEvent::Left);
-        }
-    }
-
-    fn is_running(&self) -> bool {
-        !matches!(self.state, State::Idle | State::Parked | State::Leaving { .. } | State::Stopped)
-    }
-
     fn tell(&mut self, event: WorkerEvent) {
         self.actions.push_back(Action::Worker(event));
-    }
-}
-
-const FOLLOW_UP_REASON: &str = "a follow-up rebalance was asked for";
-
-/// What to do about an error code.
-enum Remedy {
-    Retry,
-    FindCoordinator,
-    RejoinWithId,
-    RejoinAsNew,
-    StopFenced,
-    Stop,
-}
-
-impl Remedy {
-    fn of(error: GroupError) -> Remedy {
-        match error {
-            GroupError::CoordinatorLoadInProgress
-            | GroupError::RebalanceInProgress
-            | GroupError::RequestTimedOut
-            | GroupError::UnknownServerError => Remedy::Retry,
-            GroupError::CoordinatorNotAvailable | GroupError::NotCoordinator => Remedy::FindCoordinator,
-            GroupError::IllegalGeneration => Remedy::RejoinWithId,
-            GroupError::UnknownMemberId => Remedy::RejoinAsNew,
-            GroupError::FencedInstanceId => Remedy::StopFenced,
-            GroupError::InconsistentGroupProtocol
-            | GroupError::InvalidGroupId
-            | GroupError::InvalidSessionTimeout
-            | GroupError::GroupAuthorizationFailed
-            | GroupError::UnsupportedVersion
-            | GroupError::MemberIdRequired
-            | GroupError::GroupMaxSizeReached
-            | GroupError::Other(_) => Remedy::Stop,
-        }
     }
 }
 
 /// At least one millisecond, so that a zero in a configuration cannot make the machine spin.
 fn positive(ms: i32) -> i64 {
     i64::from(ms.max(1))
-}
-
-/// The longest prefix of at most `bytes` bytes.
-fn cut(text: &str, bytes: usize) -> &str {
-    text.get(..text.floor_char_boundary(bytes)).unwrap_or_default()
 }

@@ -2,7 +2,6 @@
 
 mod usage;
 
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -147,22 +146,8 @@ impl StateRestoreListener for RestoreWatch {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    match run(Options::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            report(&*error);
-            ExitCode::FAILURE
-        }
-    }
-}
-
-#[expect(clippy::print_stderr, reason = "the last words of a program")]
-fn report(error: &dyn std::error::Error) {
-    eprintln!("error: {error}");
-}
-
-async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into()))
         .with_writer(std::io::stderr)
@@ -203,7 +188,7 @@ async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
         (options.records, (start.elapsed().saturating_sub(first)).as_secs_f64())
     };
     if let Some(failure) = streams.failure() {
-        return Err(failure.into());
+        anyhow::bail!(failure);
     }
     usage::report(options.workload, options.guarantee, records, seconds);
     streams.close(Duration::from_secs(30));

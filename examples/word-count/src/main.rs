@@ -2,8 +2,6 @@
 //!
 //! It uses the JVM's names, so that a JVM word count can be replaced by it, and the other way round, in place.
 
-use std::process::ExitCode;
-
 use clap::{Parser, ValueEnum};
 use kafka_streams::prelude::*;
 
@@ -59,22 +57,8 @@ fn topology(input: &str, output: &str) -> Result<Topology, TopologyError> {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    match run(Options::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            report(&*error);
-            ExitCode::FAILURE
-        }
-    }
-}
-
-#[expect(clippy::print_stderr, reason = "the last words of a program")]
-fn report(error: &dyn std::error::Error) {
-    eprintln!("error: {error}");
-}
-
-async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
         .with_writer(std::io::stderr)

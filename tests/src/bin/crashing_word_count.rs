@@ -1,6 +1,5 @@
 //! The word count of the examples, with a wish to die: it kills itself at a named point of the commit cycle.
 
-use std::process::ExitCode;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use clap::Parser;
@@ -34,36 +33,27 @@ struct Options {
     /// How many times the point is passed before.
     #[arg(long, default_value_t = 0)]
     after: u32,
+    /// The store has no changelog.
+    #[arg(long)]
+    unlogged: bool,
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    match run(Options::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            report(&*error);
-            ExitCode::FAILURE
-        }
-    }
-}
-
-#[expect(clippy::print_stderr, reason = "the last words of a program")]
-fn report(error: &dyn std::error::Error) {
-    eprintln!("error: {error}");
-}
-
-async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
     tracing_subscriber::fmt()
         .with_env_filter("info")
         .with_writer(std::io::stderr)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .init();
+    let counts = Materialized::named("word-counts");
+    let counts = if options.unlogged { counts.with_logging_disabled() } else { counts };
     let builder = StreamsBuilder::with_naming(Naming::Jvm);
     builder
         .stream::<Option<String>, String>(&options.input)
         .flat_map_values(|line| line.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>())
         .group_by(|_, word| word.clone(), Grouped::named("by-word"))
-        .count(Materialized::named("word-counts"))
+        .count(counts)
         .to_stream()
         .to(&options.output);
     let guarantee = match options.guarantee.as_str() {

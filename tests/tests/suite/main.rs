@@ -14,4 +14,5 @@ mod restart;
 mod security;
 mod source_changelogs;
 mod state_trouble;
+mod unlogged_stores;
 mod word_count;
