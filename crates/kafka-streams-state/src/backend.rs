@@ -45,11 +45,54 @@ pub trait StoreBackend: Send + Sync + fmt::Debug {
     /// Where the rows stand (rule S4); `None` for a store that was never committed.
     fn position(&self) -> Option<StorePosition>;
 
-    /// Writes a batch: all of it or nothing, also if the process is killed within (rule S3).
+    /// Writes a batch, upon the spill if there is one: all of it or nothing, also if the process is killed within (rule
+    /// S3). Afterwards there is no spill.
     ///
     /// # Errors
-    /// Nothing of the batch is there: the disk is full, or the files cannot be written.
+    /// Nothing of the batch or the spill is there: the disk is full, or the files cannot be written.
     fn commit(&self, batch: CommitBatch<'_>) -> Result<(), StoreError>;
+
+    /// Whether it takes uncommitted rows, as [`spill`](StoreBackend::spill) hands them over. By default it does not, and
+    /// a step that writes more than its memory holds them there all the same.
+    fn can_spill(&self) -> bool {
+        false
+    }
+
+    /// Takes uncommitted rows: layer 3 of a store (rule S1). They hide earlier ones of the same keys, are read with
+    /// [`get_with_spill`](StoreBackend::get_with_spill) and [`scan_with_spill`](StoreBackend::scan_with_spill) only, and
+    /// become committed with the next [`commit`](StoreBackend::commit). A spill does not outlive the process, and is
+    /// gone when the store is opened again (rule S6). Rows come sorted by key, each key once.
+    ///
+    /// # Errors
+    /// The rows cannot be written; some of them may be in the spill.
+    fn spill(&self, _rows: RowIterator<'_, '_>) -> Result<(), StoreError> {
+        Err(StoreError::Bug("rows were spilled to a back-end that takes none".to_owned()))
+    }
+
+    /// As [`get`](StoreBackend::get), of what a commit of the spill would leave.
+    ///
+    /// # Errors
+    /// The row cannot be read.
+    fn get_with_spill(&self, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<(), StoreError> {
+        self.get(key, read)
+    }
+
+    /// As [`scan`](StoreBackend::scan), of what a commit of the spill would leave.
+    ///
+    /// # Errors
+    /// The rows cannot be read.
+    fn scan_with_spill(
+        &self,
+        range: KeyRange<'_>,
+        order: Order,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StoreError> {
+        self.scan(range, order, visit)
+    }
+
+    /// Forgets the spill (rule S9). It cannot fail: what cannot be removed now is out of sight, and removed before the
+    /// next spill or when the store is opened.
+    fn drop_spill(&self) {}
 
     /// Removes all rows and the position (rule S6).
     ///
@@ -108,12 +151,15 @@ pub struct StorePosition {
     pub extensions: Vec<(String, Vec<u8>)>,
 }
 
+/// Rows on their way into a back-end, sorted by key, each key once; a value of `None` deletes the key.
+pub type RowIterator<'i, 'r> = &'i mut dyn Iterator<Item = (&'r [u8], Option<&'r [u8]>)>;
+
 /// What one commit changes. Rows come sorted by key, each key once.
 pub struct CommitBatch<'a> {
-    /// Ranges to delete before the rows are written (rule S2).
+    /// Ranges to delete before the rows are written, also from the spill (rule S2).
     pub deleted_ranges: &'a [(Vec<u8>, Vec<u8>)],
     /// The rows; a value of `None` deletes the key.
-    pub rows: &'a mut dyn Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
+    pub rows: RowIterator<'a, 'a>,
     /// Where the store stands afterwards.
     pub position: &'a StorePosition,
     /// How the batch came about; lets a back-end skip its log for rows that can be read again.

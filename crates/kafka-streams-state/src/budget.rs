@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 ///
 /// Half of it is for the database (block cache and write buffers), half for rows in memory, in equal shares for the
 /// stream threads. Of a thread's share, uncommitted rows may take half before an early commit is asked for; clean rows,
-/// which can be read again, fill the rest.
+/// which can be read again, fill the rest. A commit only comes between records: uncommitted rows of one step that take
+/// more than three quarters are spilled to the database, so that they never take the whole share (rule S1).
 #[derive(Debug)]
 pub struct MemoryBudget {
     total: usize,
@@ -42,7 +43,7 @@ impl MemoryBudget {
         (self.total - self.database()) / self.threads
     }
 
-    /// What rows in memory take now, over all threads, in bytes; brought up to date at every commit.
+    /// What rows in memory take now, over all threads, in bytes; brought up to date at every commit and every spill.
     pub fn rows_used(&self) -> usize {
         self.rows_used.load(Ordering::Relaxed)
     }
@@ -66,6 +67,7 @@ struct Share {
     uncommitted: Cell<usize>,
     stores: RefCell<Vec<Weak<dyn Reclaim>>>,
     next: Cell<usize>,
+    on_spill: RefCell<Option<Rc<dyn Fn()>>>,
 }
 
 impl RowMemory {
@@ -78,6 +80,7 @@ impl RowMemory {
             uncommitted: Cell::new(0),
             stores: RefCell::default(),
             next: Cell::new(0),
+            on_spill: RefCell::default(),
         }))
     }
 
@@ -118,6 +121,33 @@ impl RowMemory {
     #[inline]
     pub(crate) fn wants_commit(&self) -> bool {
         self.0.uncommitted.get() > self.0.limit / 2
+    }
+
+    /// Whether a store is to spill its uncommitted rows, which take `own` bytes.
+    ///
+    /// A store that has little spares itself the trouble of spilling it over and over while another one has much and is
+    /// not written: the least is a quarter of its part, so that all together exceed the limit by a quarter.
+    pub(crate) fn wants_spill(&self, own: usize) -> bool {
+        let limit = self.0.limit / 4 * 3;
+        if self.0.uncommitted.get() <= limit || own == 0 {
+            return false;
+        }
+        let stores = self.0.stores.try_borrow().map_or(1, |stores| stores.len());
+        own.saturating_mul(4 * stores.max(1)) >= limit
+    }
+
+    /// Calls `probe` whenever rows were spilled.
+    pub(crate) fn set_on_spill(&self, probe: Rc<dyn Fn()>) {
+        *self.0.on_spill.borrow_mut() = Some(probe);
+    }
+
+    /// Notes that rows were spilled.
+    pub(crate) fn spilled(&self) {
+        self.publish();
+        let probe = self.0.on_spill.borrow().clone();
+        if let Some(probe) = probe {
+            probe();
+        }
     }
 
     /// Asks the other stores of the thread to give up rows, one after the other.

@@ -7,6 +7,7 @@
 
 mod model;
 mod session_model;
+mod spill;
 
 use std::sync::Arc;
 
@@ -35,6 +36,7 @@ pub fn suite(make: &mut dyn FnMut() -> Box<dyn StoreBackends>) {
     stores_do_not_see_each_other(&*make());
     what_is_committed_survives_closing_if_persistent(&*make());
     a_destroyed_store_is_empty(&*make());
+    spill::suite(make);
 }
 
 /// The position used by the checks, at `offset`.

@@ -7,17 +7,20 @@
 //!                │ flush: changelog, nodes below
 //!                ▼
 //!   rows     [uncommitted rows] [clean rows]                     one hash index over both
+//!                │ when a step outgrows its memory
+//!                ▼
+//!   spill    [uncommitted rows]                                  in the back-end, out of sight of others
 //!                │ commit: one batch     │ read
 //!                ▼                       ▼
 //!   backend  [committed rows, position]
 //! ```
 //!
-//! Layer 3, the spill of rows that outgrow the memory within one step, has its place between rows and backend and is not
-//! built: a thread whose uncommitted rows exceed their share asks for an early commit instead, which comes between
-//! records.
+//! A thread whose uncommitted rows exceed their share of the memory asks for an early commit, which comes between records.
+//! Within one record or punctuation that writes on and on, rows go to the spill, where they are as uncommitted as before;
+//! the copies in memory then are clean, as the layers below say the same, and are given up like all others.
 
 pub(crate) mod cache;
-mod merge;
+pub(crate) mod merge;
 mod order;
 pub(crate) mod rows;
 pub(crate) mod segments;

@@ -6,7 +6,7 @@
 //!                  ▼                      ▼
 //!   StoreSpec ─▶ RestoreCodec          dirty cache ─▶ changelog, nodes below                 bytes
 //!                                         ▼ flush
-//!                                      uncommitted rows, clean rows
+//!                                      uncommitted rows, clean rows ─▶ spill, if a step outgrows its memory
 //!                                         ▼ commit: one batch
 //!                                      StoreBackend (memory here, RocksDB in its own crate)
 //! ```
@@ -37,7 +37,7 @@ mod value_and_timestamp;
 mod window;
 mod windowed;
 
-pub use backend::{BatchSource, CommitBatch, KeyRange, Order, StoreBackend, StoreBackends, StorePosition};
+pub use backend::{BatchSource, CommitBatch, KeyRange, Order, RowIterator, StoreBackend, StoreBackends, StorePosition};
 pub use budget::MemoryBudget;
 pub use builder::{
     KeyValueStoreBuilder, SessionStoreBuilder, TimestampedKeyValueStoreBuilder, TimestampedWindowStoreBuilder,

@@ -21,13 +21,14 @@ pub trait StateStore {
     /// What a node below failed with, or the store.
     fn flush(&self, cx: &mut TaskContext) -> Step;
 
-    /// Writes the uncommitted rows and `position` as one batch (rules S3, S5). They stay uncommitted on error.
+    /// Writes the uncommitted rows, spilled ones included, and `position` as one batch (rules S3, S5). They stay uncommitted
+    /// on error.
     ///
     /// # Errors
     /// The back-end cannot write (rule C5: the task is to be closed).
     fn commit(&self, position: &StorePosition) -> Result<(), StoreError>;
 
-    /// Forgets the dirty cache and the uncommitted rows (rule S9).
+    /// Forgets the dirty cache, the uncommitted rows and the spill (rule S9).
     fn drop_uncommitted(&self);
 
     /// What a commit would write now.
@@ -37,9 +38,9 @@ pub trait StateStore {
 /// The size of what is not committed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Uncommitted {
-    /// Number of rows.
+    /// Number of rows; one that was spilled and written again counts more than once.
     pub rows: usize,
-    /// Their size in memory, in bytes.
+    /// The size of those in memory, in bytes.
     pub bytes: usize,
 }
 

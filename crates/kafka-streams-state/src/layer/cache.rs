@@ -53,6 +53,11 @@ impl ThreadCache {
         self.0.bytes.get()
     }
 
+    /// Calls `probe` whenever a store of the thread has spilled rows, as a step outgrew its memory (rule S1).
+    pub fn on_spill(&self, probe: impl Fn() + 'static) {
+        self.0.memory.set_on_spill(Rc::new(probe));
+    }
+
     pub(crate) fn memory(&self) -> &RowMemory {
         &self.0.memory
     }

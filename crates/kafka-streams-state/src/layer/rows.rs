@@ -1,7 +1,8 @@
-//! Layers 2 and 4 of a store: uncommitted rows, and clean copies of committed ones, over the committed base.
+//! Layers 2 to 4 of a store: uncommitted rows, and clean copies of spilled and committed ones, over the back-end.
 //!
-//! All rows in memory are found by one hash index; a row is uncommitted or clean by a mark, so a commit moves nothing.
-//! Clean rows are given up in the order of a clock (second chance) when the thread's share of memory is used up.
+//! All rows in memory are found by one hash index; a row is uncommitted or clean by a mark, so a commit moves nothing, nor
+//! does a spill. Clean rows are given up in the order of a clock (second chance) when the thread's share of memory is used
+//! up.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -34,6 +35,9 @@ pub(crate) struct Rows {
     clean: usize,
     hand: usize,
     generation: u64,
+    /// Whether the back-end has uncommitted rows, and about how many.
+    has_spill: bool,
+    spilled: usize,
 }
 
 #[derive(Default)]
@@ -82,6 +86,8 @@ impl Rows {
             clean: 0,
             hand: 0,
             generation: 0,
+            has_spill: false,
+            spilled: 0,
         }
     }
 
@@ -90,7 +96,7 @@ impl Rows {
         self.generation
     }
 
-    /// The slot of `key`, read from the committed base if it is not in memory. A missing row has a slot, too.
+    /// The slot of `key`, read from the back-end if it is not in memory. A missing row has a slot, too.
     pub(crate) fn load(&mut self, key: &[u8]) -> Result<SlotId, StoreError> {
         let hash = self.hasher.hash_one(key);
         if let Some(slot) = self.find(hash, key) {
@@ -99,10 +105,15 @@ impl Rows {
         }
         let mut value = Value::new();
         let mut present = false;
-        self.backend.get(key, &mut |bytes| {
+        let read = &mut |bytes: &[u8]| {
             value = Value::from_slice(bytes);
             present = true;
-        })?;
+        };
+        if self.has_spill {
+            self.backend.get_with_spill(key, read)?
+        } else {
+            self.backend.get(key, read)?
+        }
         Ok(self.insert(hash, key, value, present))
     }
 
@@ -159,20 +170,44 @@ impl Rows {
         order: Order,
         visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<(), StoreError> {
+        let below = |visit: &mut dyn FnMut(&[u8], &[u8]) -> bool| match self.has_spill {
+            true => self.backend.scan_with_spill(range, order, visit),
+            false => self.backend.scan(range, order, visit),
+        };
         if self.dirty.len() == 0 {
-            return self.backend.scan(range, order, visit);
+            return below(visit);
         }
         self.dirty.settle(&self.slots);
         let slots = &self.slots;
         let mut dirty = self.dirty.walk(slots, range, order).map(|slot| slots.row(slot));
-        merge(&mut dirty, order, |visit| self.backend.scan(range, order, visit), visit)
+        merge(&mut dirty, order, below, visit)
     }
 
     pub(crate) fn uncommitted(&self) -> Uncommitted {
-        Uncommitted { rows: self.dirty.len(), bytes: self.dirty_bytes }
+        Uncommitted { rows: self.dirty.len() + self.spilled, bytes: self.dirty_bytes }
     }
 
-    /// Writes what is uncommitted as one batch; afterwards it is clean. Nothing changes on error.
+    /// Hands the uncommitted rows to the back-end as its spill, if the thread's uncommitted rows take too much memory. They
+    /// stay uncommitted, and nothing changes on error.
+    pub(crate) fn spill_if_wanted(&mut self) -> Result<(), StoreError> {
+        if !self.memory.wants_spill(self.dirty_bytes) || !self.backend.can_spill() {
+            return Ok(());
+        }
+        self.dirty.sort(&self.slots);
+        let slots = &self.slots;
+        // Before the attempt: one that fails may have left rows behind, to be forgotten with the others.
+        self.has_spill = true;
+        self.backend.spill(&mut self.dirty.sorted().map(|slot| slots.row(slot)))?;
+        self.spilled += self.dirty.len();
+        let mut spilled = self.take_clean();
+        spilled.clear();
+        self.dirty = spilled; // keeps its memory
+        self.make_room();
+        self.memory.spilled();
+        Ok(())
+    }
+
+    /// Writes what is uncommitted, spilled rows included, as one batch; afterwards it is clean. Nothing changes on error.
     pub(crate) fn commit(&mut self, expiry: &Expiry, position: &StorePosition) -> Result<(), StoreError> {
         let floor = expiry.floor.as_deref().unwrap_or_default();
         self.dirty.sort(&self.slots);
@@ -185,13 +220,8 @@ impl Rows {
             position,
             source: BatchSource::Processing,
         })?;
-        let mut committed = std::mem::take(&mut self.dirty);
-        self.clean += committed.len();
-        self.memory.subtract_uncommitted(self.dirty_bytes);
-        self.dirty_bytes = 0;
-        for id in committed.sorted() {
-            self.slots.0[id as usize].state = State::Clean;
-        }
+        (self.has_spill, self.spilled) = (false, 0);
+        let mut committed = self.take_clean();
         let expired = committed.sorted().take_while(|id| self.slots.key_of(*id) < floor).count();
         for id in committed.sorted().take(expired) {
             self.remove(id);
@@ -203,8 +233,24 @@ impl Rows {
         Ok(())
     }
 
-    /// Forgets all rows in memory, uncommitted and clean.
+    /// Marks the uncommitted rows in memory as clean and returns them, sorted.
+    fn take_clean(&mut self) -> LazyOrder {
+        let dirty = std::mem::take(&mut self.dirty);
+        self.clean += dirty.len();
+        self.memory.subtract_uncommitted(self.dirty_bytes);
+        self.dirty_bytes = 0;
+        for id in dirty.sorted() {
+            self.slots.0[id as usize].state = State::Clean;
+        }
+        dirty
+    }
+
+    /// Forgets all rows in memory, uncommitted and clean, and the spill.
     pub(crate) fn forget(&mut self) {
+        if self.has_spill {
+            self.backend.drop_spill();
+            (self.has_spill, self.spilled) = (false, 0);
+        }
         let bytes: usize = self.slots.0.iter().filter(|slot| slot.state != State::Free).map(Slot::bytes).sum();
         self.memory.subtract(bytes);
         self.memory.subtract_uncommitted(self.dirty_bytes);

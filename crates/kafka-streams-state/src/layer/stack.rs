@@ -260,8 +260,7 @@ impl Layers {
         }
         set_sequence(key, log_sequence);
         self.log(cx, key, value);
-        self.ask_for_commit_when_full(cx);
-        Ok(())
+        self.keep_bounds(cx)
     }
 
     /// Visits the rows of `range` through all layers until `visit` returns false.
@@ -338,15 +337,20 @@ impl Layers {
             }
         }
         self.log(cx, key, value);
-        self.ask_for_commit_when_full(cx);
-        Ok(())
+        self.keep_bounds(cx)
     }
 
+    /// Sees to it that uncommitted rows do not take more memory than they may (rule S1).
     #[inline]
-    fn ask_for_commit_when_full(&self, cx: &mut TaskContext) {
-        if self.thread.memory().wants_commit() {
-            cx.commit_requested = true;
-        }
+    fn keep_bounds(&self, cx: &mut TaskContext) -> Step {
+        if self.thread.memory().wants_commit() { self.make_room_for_uncommitted(cx) } else { Ok(()) }
+    }
+
+    /// Asks for an early commit; as that comes between records only, a step that goes on and on spills.
+    #[cold]
+    fn make_room_for_uncommitted(&self, cx: &mut TaskContext) -> Step {
+        cx.commit_requested = true;
+        self.rows.borrow_mut().spill_if_wanted().map_err(|error| self.failure(error))
     }
 
     /// Sends a row to the changelog, also if it has expired, as the JVM does.
