@@ -5,30 +5,39 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
-use kafka_streams_state::{BatchSource, CommitBatch, KeyRange, Order, StoreBackend, StoreError, StorePosition};
+use kafka_streams_state::{
+    BatchSource, CommitBatch, KeyRange, Order, RowIterator, StoreBackend, StoreError, StorePosition,
+};
 use rocksdb::{
-    BoundColumnFamily, DBWithThreadMode, Error, ErrorKind, FlushOptions, MultiThreaded, ReadOptions, WriteBatch,
+    BoundColumnFamily, DBWithThreadMode, Error, ErrorKind, FlushOptions, MultiThreaded, Options, WriteBatch,
     WriteOptions,
 };
 
 use crate::meta::{self, POSITION};
 use crate::options::{META, Shared};
+use crate::spill::{PENDING, Stage, advance, begin, within};
 
-type Database = DBWithThreadMode<MultiThreaded>;
+pub(crate) type Database = DBWithThreadMode<MultiThreaded>;
 
 pub(crate) struct RocksDbBackend {
-    dir: PathBuf,
-    db: Database,
+    pub(crate) dir: PathBuf,
+    pub(crate) db: Database,
     position: RwLock<Option<StorePosition>>,
     /// Whether there are batches that the log does not have.
     unlogged: AtomicBool,
-    with_log: WriteOptions,
-    without_log: WriteOptions,
+    pub(crate) with_log: WriteOptions,
+    pub(crate) without_log: WriteOptions,
+    /// What the spill is at present.
+    pub(crate) stage: RwLock<Stage>,
+    pub(crate) pending_options: Options,
 }
 
 impl RocksDbBackend {
     pub(crate) fn open(dir: &Path, shared: &Shared) -> Result<Self, StoreError> {
-        let db = Database::open_cf_descriptors(&shared.database(), dir, shared.column_families())
+        let options = shared.database();
+        // The names of a database that cannot be read do not matter: opening it tells what is wrong.
+        let has_pending = Database::list_cf(&options, dir).is_ok_and(|names| names.iter().any(|name| name == PENDING));
+        let db = Database::open_cf_descriptors(&options, dir, shared.column_families(has_pending))
             .map_err(|error| opening(&error))?;
         let mut without_log = WriteOptions::default();
         without_log.disable_wal(true);
@@ -39,7 +48,10 @@ impl RocksDbBackend {
             unlogged: AtomicBool::new(false),
             with_log: WriteOptions::default(),
             without_log,
+            stage: RwLock::default(),
+            pending_options: shared.rows(),
         };
+        backend.settle_spill(has_pending)?;
         let position = match backend.db.get_pinned_cf(&backend.meta()?, POSITION) {
             Ok(Some(bytes)) => Some(meta::decode(&bytes)?),
             Ok(None) if backend.is_empty()? => None,
@@ -50,11 +62,14 @@ impl RocksDbBackend {
         Ok(backend)
     }
 
-    fn meta(&self) -> Result<std::sync::Arc<BoundColumnFamily<'_>>, StoreError> {
+    pub(crate) fn meta(&self) -> Result<std::sync::Arc<BoundColumnFamily<'_>>, StoreError> {
         self.column_family(META)
     }
 
-    fn column_family(&self, name: &'static str) -> Result<std::sync::Arc<BoundColumnFamily<'_>>, StoreError> {
+    pub(crate) fn column_family(
+        &self,
+        name: &'static str,
+    ) -> Result<std::sync::Arc<BoundColumnFamily<'_>>, StoreError> {
         let missing = || StoreError::Unreadable { reason: format!("the column family {name} is missing") };
         self.db.cf_handle(name).ok_or_else(missing)
     }
@@ -68,16 +83,19 @@ impl RocksDbBackend {
         Ok(empty)
     }
 
-    fn set_position(&self, position: Option<StorePosition>) {
+    pub(crate) fn set_position(&self, position: Option<StorePosition>) {
         *self.position.write().unwrap_or_else(PoisonError::into_inner) = position;
     }
 
-    /// Writes both column families to files, as they stand at one moment.
-    fn flush(&self) -> Result<(), StoreError> {
-        let rows = self.column_family(rocksdb::DEFAULT_COLUMN_FAMILY_NAME)?;
+    /// Writes all column families to files, as they stand at one moment.
+    pub(crate) fn flush(&self) -> Result<(), StoreError> {
+        let (rows, meta) = (self.column_family(rocksdb::DEFAULT_COLUMN_FAMILY_NAME)?, self.meta()?);
+        let pending = (*self.stage() != Stage::None).then(|| self.column_family(PENDING)).transpose()?;
+        let mut families = vec![&rows, &meta];
+        families.extend(&pending);
         let mut options = FlushOptions::default();
         options.set_wait(true);
-        self.db.flush_cfs_opt(&[&rows, &self.meta()?], &options).map_err(|error| failed("flush a store", &error))?;
+        self.db.flush_cfs_opt(&families, &options).map_err(|error| failed("flush a store", &error))?;
         self.unlogged.store(false, Ordering::Release);
         Ok(())
     }
@@ -85,7 +103,13 @@ impl RocksDbBackend {
 
 impl StoreBackend for RocksDbBackend {
     fn get(&self, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<(), StoreError> {
-        if let Some(value) = self.db.get_pinned(key).map_err(|error| failed("read a store", &error))? {
+        let stage = self.stage();
+        if *stage == Stage::Promised {
+            return self.get_merged(stage, key, read);
+        }
+        let value = self.db.get_pinned(key).map_err(|error| failed("read a store", &error))?;
+        drop(stage);
+        if let Some(value) = value {
             read(&value);
         }
         Ok(())
@@ -100,26 +124,18 @@ impl StoreBackend for RocksDbBackend {
         if range.is_empty() {
             return Ok(());
         }
-        let mut options = ReadOptions::default();
-        if let Some(from) = range.from {
-            options.set_iterate_lower_bound(from);
+        let stage = self.stage();
+        if *stage == Stage::Promised {
+            return self.scan_merged(stage, range, order, visit);
         }
-        if let Some(to) = range.to {
-            options.set_iterate_upper_bound(to);
-        }
-        let mut rows = self.db.raw_iterator_opt(options);
-        match order {
-            Order::Ascending => rows.seek_to_first(),
-            Order::Descending => rows.seek_to_last(),
-        }
+        let mut rows = self.db.raw_iterator_opt(within(range));
+        drop(stage);
+        begin(&mut rows, order);
         while let Some((key, value)) = rows.item() {
             if !visit(key, value) {
                 return Ok(());
             }
-            match order {
-                Order::Ascending => rows.next(),
-                Order::Descending => rows.prev(),
-            }
+            advance(&mut rows, order);
         }
         // An iterator ends at its range's end or at an error.
         rows.status().map_err(|error| failed("read a store", &error))
@@ -135,6 +151,12 @@ impl StoreBackend for RocksDbBackend {
     }
 
     fn commit(&self, batch: CommitBatch<'_>) -> Result<(), StoreError> {
+        let stage = *self.stage();
+        match stage {
+            Stage::None | Stage::Leftover => {}
+            Stage::Filled => return self.commit_with_spill(batch),
+            Stage::Promised => self.keep_promise()?,
+        }
         let options = match batch.source {
             BatchSource::Restore => &self.without_log,
             BatchSource::Processing => {
@@ -166,20 +188,58 @@ impl StoreBackend for RocksDbBackend {
         Ok(())
     }
 
+    fn can_spill(&self) -> bool {
+        true
+    }
+
+    fn spill(&self, rows: RowIterator<'_, '_>) -> Result<(), StoreError> {
+        self.write_spill(rows)
+    }
+
+    fn get_with_spill(&self, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<(), StoreError> {
+        let stage = self.stage();
+        if *stage == Stage::Filled {
+            return self.get_merged(stage, key, read);
+        }
+        drop(stage);
+        self.get(key, read)
+    }
+
+    fn scan_with_spill(
+        &self,
+        range: KeyRange<'_>,
+        order: Order,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StoreError> {
+        let stage = self.stage();
+        if *stage == Stage::Filled && !range.is_empty() {
+            return self.scan_merged(stage, range, order, visit);
+        }
+        drop(stage);
+        self.scan(range, order, visit)
+    }
+
+    fn drop_spill(&self) {
+        self.give_up_spill(false);
+    }
+
     fn wipe(&self) -> Result<(), StoreError> {
-        let mut last = None;
-        self.scan(KeyRange::default(), Order::Descending, &mut |key, _| {
-            last = Some([key, &[0]].concat());
-            false
-        })?;
+        // Not through a scan: rows that a promise hides are to go as well.
+        let mut rows = self.db.raw_iterator();
+        rows.seek_to_last();
+        let last = rows.key().map(|key| [key, &[0]].concat());
+        rows.status().map_err(|error| failed("read a store", &error))?;
+        drop(rows);
         let mut writes = WriteBatch::default();
         writes.delete_cf(&self.meta()?, POSITION);
+        self.wipe_promise(&mut writes)?;
         if let Some(end) = &last {
             writes.delete_range(&[][..], end);
         }
         // Flushed at once, so that no old state can come back from the files, whatever of the log is lost.
         self.db.write_opt(writes, &self.with_log).map_err(|error| failed("wipe a store", &error))?;
         self.flush()?;
+        self.give_up_spill(true);
         self.set_position(None);
         if last.is_some() {
             self.db.compact_range(None::<&[u8]>, None::<&[u8]>);
@@ -206,7 +266,7 @@ impl fmt::Debug for RocksDbBackend {
 
 /// An error of an open database.
 #[cold]
-fn failed(action: &'static str, error: &Error) -> StoreError {
+pub(crate) fn failed(action: &'static str, error: &Error) -> StoreError {
     match error.kind() {
         ErrorKind::Corruption => StoreError::Unreadable { reason: error.to_string() },
         _ => StoreError::Io { action, reason: error.to_string() },

@@ -4,6 +4,8 @@ use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, LogLevel, Options, WriteBufferManager,
 };
 
+use crate::spill::PENDING;
+
 /// How the files of stores are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -104,16 +106,19 @@ impl Shared {
         options
     }
 
-    /// The column families of one database.
-    pub(crate) fn column_families(&self) -> [ColumnFamilyDescriptor; 2] {
+    /// The column families of one database; `pending` only if there is one from its last life.
+    pub(crate) fn column_families(&self, has_pending: bool) -> Vec<ColumnFamilyDescriptor> {
         let rows = ColumnFamilyDescriptor::new(rocksdb::DEFAULT_COLUMN_FAMILY_NAME, self.rows());
         let mut meta = Options::default();
         // Small for the sake of tasks with many stores; thousands of positions fit, and a flush takes the rows along.
         meta.set_write_buffer_size(MEMORY_MIN);
-        [rows, ColumnFamilyDescriptor::new(META, meta)]
+        let mut families = vec![rows, ColumnFamilyDescriptor::new(META, meta)];
+        families.extend(has_pending.then(|| ColumnFamilyDescriptor::new(PENDING, self.rows())));
+        families
     }
 
-    fn rows(&self) -> Options {
+    /// Options of a column family of rows.
+    pub(crate) fn rows(&self) -> Options {
         let mut table = BlockBasedOptions::default();
         table.set_block_cache(&self.cache);
         table.set_bloom_filter(BLOOM_BITS, false);

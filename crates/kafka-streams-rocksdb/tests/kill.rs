@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use kafka_streams_core::TaskId;
 use kafka_streams_rocksdb::{RocksDbBackends, RocksDbOptions};
@@ -26,9 +27,12 @@ enum Mode {
     Restore,
     /// A few batches of a restore, then one of processing, and so on.
     Mixed,
+    /// Each batch is a step that outgrows its memory: most of its rows are spilled before the commit.
+    Spill,
 }
 
-const MODES: [(&str, Mode); 3] = [("processing", Mode::Processing), ("restore", Mode::Restore), ("mixed", Mode::Mixed)];
+const MODES: [(&str, Mode); 4] =
+    [("processing", Mode::Processing), ("restore", Mode::Restore), ("mixed", Mode::Mixed), ("spill", Mode::Spill)];
 
 fn open(dir: &Path) -> std::sync::Arc<dyn StoreBackend> {
     // Small write buffers, so that flushes happen all the time.
@@ -37,7 +41,7 @@ fn open(dir: &Path) -> std::sync::Arc<dyn StoreBackend> {
 
 fn source(mode: Mode, batch: i64) -> BatchSource {
     match mode {
-        Mode::Processing => BatchSource::Processing,
+        Mode::Processing | Mode::Spill => BatchSource::Processing,
         Mode::Mixed if batch % 5 == 0 => BatchSource::Processing,
         Mode::Restore | Mode::Mixed => BatchSource::Restore,
     }
@@ -52,7 +56,8 @@ fn child() {
     let first = store.position().map_or(1, |position| position.offset + 1);
     let mut out = std::io::stdout().lock();
     for batch in first.. {
-        let value = batch.to_be_bytes();
+        // Spilled rows are larger than a write buffer, so that flushes come in the midst of spilling and merging.
+        let value = batch.to_be_bytes().repeat(if mode == Mode::Spill { 100 } else { 1 });
         let keys: Vec<[u8; 4]> = (0..ROWS).map(u32::to_be_bytes).collect();
         // A row of the batch before is deleted as a range, and one of its own comes in its place.
         let own = |batch: i64| [&[0xff][..], &batch.to_be_bytes()].concat();
@@ -60,12 +65,28 @@ fn child() {
         let own = own(batch);
         let (position, source) = (position(batch), source(mode, batch));
         let keys = keys.iter().map(|key| &key[..]).chain([&own[..]]);
-        let rows: Vec<_> = keys.map(|key| (key, Some(&value[..]))).collect();
+        let mut rows: Vec<_> = keys.map(|key| (key, Some(&value[..]))).collect();
+        if mode == Mode::Spill {
+            let left = rows.split_off(ROWS as usize - 100);
+            for part in rows.chunks(500) {
+                // First what is spilled over at once, rows and deletions.
+                store.spill(&mut part.iter().map(|(key, _)| (*key, Some(&b"an earlier value"[..])))).unwrap();
+                store.spill(&mut part.iter().map(|(key, _)| (*key, None))).unwrap();
+                store.spill(&mut part.iter().copied()).unwrap();
+                tell(&mut out, "spilled", batch);
+            }
+            rows = left;
+            tell(&mut out, "committing", batch);
+        }
         let mut rows = rows.iter().copied();
         store.commit(CommitBatch { deleted_ranges: &deleted, rows: &mut rows, position: &position, source }).unwrap();
-        writeln!(out, "committed {batch}").unwrap();
-        out.flush().unwrap();
+        tell(&mut out, "committed", batch);
     }
+}
+
+fn tell(out: &mut impl Write, what: &str, batch: i64) {
+    writeln!(out, "{what} {batch}").unwrap();
+    out.flush().unwrap();
 }
 
 #[test]
@@ -73,13 +94,22 @@ fn s3_a_killed_process_leaves_whole_batches() {
     for (name, mode) in MODES {
         let dir = tempfile::tempdir().unwrap();
         let mut survived = 0;
-        for round in 1..=6 {
-            let told = run_and_kill(dir.path(), name, 3 + 17 * round);
+        let rounds = if mode == Mode::Spill { 15 } else { 6 };
+        for round in 1..=rounds {
+            let told = match mode {
+                // Five lines or so tell of a batch: some rounds end within its spill, others within its commit.
+                Mode::Spill => {
+                    run_and_kill(dir.path(), name, 5 + round as usize, Duration::from_millis(4 * (round % 7)))
+                }
+                _ => run_and_kill(dir.path(), name, 3 + 17 * round as usize, Duration::ZERO),
+            };
             let store = open(dir.path());
             let reached = check(&*store);
             assert!(reached >= survived, "{mode:?}: batch {survived} was there before the child started");
             match mode {
-                Mode::Processing => assert!(reached >= told, "batch {told} was committed, {reached} was found"),
+                Mode::Processing | Mode::Spill => {
+                    assert!(reached >= told, "batch {told} was committed, {reached} was found")
+                }
                 // The latest batches of a restore may be gone, but not those before the last batch of processing.
                 Mode::Mixed => assert!(reached >= told / 5 * 5, "batch {told} was committed, {reached} was found"),
                 Mode::Restore => {}
@@ -89,8 +119,9 @@ fn s3_a_killed_process_leaves_whole_batches() {
     }
 }
 
-/// Runs the child until it has told of `batches` batches, kills it, and returns the last that it told of.
-fn run_and_kill(dir: &Path, mode: &str, batches: usize) -> i64 {
+/// Runs the child until it has told so many lines, kills it after a moment, and returns the last batch that it told to be
+/// committed.
+fn run_and_kill(dir: &Path, mode: &str, lines: usize, moment: Duration) -> i64 {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "child", "--nocapture"])
         .env(DIR, dir)
@@ -105,14 +136,16 @@ fn run_and_kill(dir: &Path, mode: &str, batches: usize) -> i64 {
         let line = line.unwrap();
         if let Some((_, batch)) = line.split_once("committed ") {
             told = batch.trim().parse().unwrap();
-            seen += 1;
         }
-        if seen == batches {
+        seen += usize::from(["spilled ", "committing ", "committed "].iter().any(|what| line.contains(what)));
+        if seen == lines {
+            // Only spreads the kills over what the child does; nothing is waited for.
+            std::thread::sleep(moment);
             child.kill().unwrap();
         }
     }
     child.wait().unwrap();
-    assert!(seen >= batches, "the child ended by itself after {seen} batches");
+    assert!(seen >= lines, "the child ended by itself after {seen} lines");
     told
 }
 
@@ -121,7 +154,8 @@ fn check(store: &dyn StoreBackend) -> i64 {
     let mut batches = BTreeSet::new();
     let mut rows = 0;
     let visit = &mut |_: &[u8], value: &[u8]| {
-        batches.insert(i64::from_be_bytes(value.try_into().unwrap()));
+        let batch: Vec<_> = value.chunks(8).map(|batch| i64::from_be_bytes(batch.try_into().unwrap())).collect();
+        batches.extend(batch);
         rows += 1;
         true
     };
