@@ -23,6 +23,8 @@ pub enum CommitPoint {
     AfterCommit,
     /// A batch of a restore is in its store.
     InRestore,
+    /// Within a step: rows that outgrew the memory are in the spill of their store.
+    InSpill,
 }
 
 /// Called at every [`CommitPoint`]; for tests that crash there.

@@ -27,8 +27,8 @@ use kafka_streams_group::{
     WorkerEvent,
 };
 use kafka_streams_state::{
-    CommitBatch, InMemoryBackend, KeyRange, KeyValueStore, StoreBackend, StoreBackends, StoreError, StorePosition,
-    Stores, ThreadCache,
+    CommitBatch, InMemoryBackend, KeyRange, KeyValueStore, MemoryBudget, RowIterator, StoreBackend, StoreBackends,
+    StoreError, StorePosition, Stores, ThreadCache,
 };
 use kafka_streams_topology::{OffsetReset, Topology};
 
@@ -138,6 +138,8 @@ impl StoreBackends for Disk {
         let used = state.open.get(&key).is_some_and(|handle| handle.strong_count() > 0);
         assert!(!used, "store {name} of task {task} is opened while it is open: two owners");
         let inner = state.stores.entry(key.clone()).or_default().clone();
+        // S6: what a killed process has spilled is not there any more.
+        inner.drop_spill();
         let handle = Arc::new(Handle { inner, faults: self.1.clone() });
         state.open.insert(key, Arc::downgrade(&handle));
         Ok(handle)
@@ -177,6 +179,31 @@ impl StoreBackend for Handle {
             return Err(StoreError::Io { action: "write a batch", reason: "injected".to_owned() });
         }
         self.inner.commit(batch)
+    }
+
+    fn can_spill(&self) -> bool {
+        true
+    }
+
+    fn spill(&self, rows: RowIterator<'_, '_>) -> Result<(), StoreError> {
+        self.inner.spill(rows)
+    }
+
+    fn get_with_spill(&self, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<(), StoreError> {
+        self.inner.get_with_spill(key, read)
+    }
+
+    fn scan_with_spill(
+        &self,
+        range: KeyRange<'_>,
+        order: kafka_streams_state::Order,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StoreError> {
+        self.inner.scan_with_spill(range, order, visit)
+    }
+
+    fn drop_spill(&self) {
+        self.inner.drop_spill();
     }
 
     fn wipe(&self) -> Result<(), StoreError> {
@@ -514,6 +541,8 @@ struct Plan {
     cached: bool,
     /// Both workers are threads of one process.
     together: bool,
+    /// Memory for rows in bytes: with 0 every row is spilled, with a little those of a flush are.
+    row_bytes: usize,
     faults: u64,
     steps: u64,
 }
@@ -651,7 +680,10 @@ impl Simulation {
             topology: Arc::new(topology(self.plan.cached)),
             config,
             backends: Backends { persistent: Arc::new(disk.clone()), in_memory: Arc::new(disk.clone()) },
-            cache: ThreadCache::new(if self.plan.cached { 400 } else { 0 }),
+            cache: ThreadCache::with_budget(
+                if self.plan.cached { 400 } else { 0 },
+                &MemoryBudget::new(2 * self.plan.row_bytes, 1),
+            ),
             task_offsets: task_offsets.clone(),
             worker: number,
             clock: Box::new(move || clock.now()),
@@ -1065,7 +1097,15 @@ fn run_all(seeds: u64, plan: impl Fn(u64) -> Plan) {
 }
 
 fn plan(guarantee: Guarantee, faults: u64) -> impl Fn(u64) -> Plan {
-    move |seed| Plan { guarantee, cached: seed % 2 == 1, together: seed % 4 >= 2, faults, steps: 1500 }
+    let row_bytes = [MemoryBudget::DEFAULT_TOTAL, 0, 1_500];
+    move |seed| Plan {
+        guarantee,
+        cached: seed % 2 == 1,
+        together: seed % 4 >= 2,
+        row_bytes: row_bytes[seed as usize % row_bytes.len()],
+        faults,
+        steps: 1500,
+    }
 }
 
 #[test]

@@ -20,6 +20,7 @@ use kafka_streams_group::{Event, Revoke};
 use kafka_streams_state::{StoreBackends, StoreSpec, ThreadCache};
 use kafka_streams_topology::{Subtopology, Topology};
 
+use crate::commit_point::CommitPoint;
 use crate::config::{Guarantee, WorkerConfig};
 use crate::deadline::earliest;
 use crate::error::WorkerError;
@@ -253,6 +254,8 @@ impl<P: Ports> Worker<P> {
         group.tell(Event::Subscribe { topics });
         group.tell(Event::TaskOffsetSums(setup.task_offsets.sums_for(setup.worker)));
         group.tell(Event::Start);
+        let probe = setup.config.probe.clone();
+        setup.cache.on_spill(move || probe.at(CommitPoint::InSpill));
         let ownership = Ownership { task_offsets: setup.task_offsets.clone(), worker: setup.worker };
         Ok(Worker {
             producer_ready: setup.config.guarantee == Guarantee::AtLeastOnce,
