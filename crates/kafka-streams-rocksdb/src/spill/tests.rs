@@ -58,7 +58,7 @@ fn commit_old(store: &RocksDbBackend) {
 fn spill_new(store: &RocksDbBackend) {
     let keys: Vec<_> = (0..ROWS).map(key).collect();
     for part in keys.chunks(1_000) {
-        let value = |key: &[u8; 4]| (u32::from_be_bytes(*key) % 3 != 0).then_some(&b"new"[..]);
+        let value = |key: &[u8; 4]| (!u32::from_be_bytes(*key).is_multiple_of(3)).then_some(&b"new"[..]);
         store.spill(&mut part.iter().map(|key| (&key[..], value(key)))).unwrap();
     }
 }
