@@ -92,6 +92,9 @@ pub struct TaskContext {
     pub counters: TaskCounters,
     /// How often results of closed windows are looked for.
     pub emit_intervals: EmitIntervals,
+    /// Whether the update in hand of a table that keeps versions is older than the table's row. Set by such a table while
+    /// it sends the update on; only nodes whose input is such a table look at it (`Change.isLatest` of the JVM).
+    pub update_out_of_order: bool,
 }
 
 impl TaskContext {
@@ -109,6 +112,7 @@ impl TaskContext {
             commit_requested: false,
             counters: TaskCounters::default(),
             emit_intervals: EmitIntervals::default(),
+            update_out_of_order: false,
         }
     }
 

@@ -47,6 +47,19 @@ pub enum BuildError {
         /// What is wrong.
         rule: &'static str,
     },
+    /// A window store that was named for a join does not fit its windows.
+    #[error(
+        "store {store} does not fit its join: it must keep duplicates, and have windows of {window_size_ms} ms and a \
+         retention of {retention_ms} ms (windows and grace)"
+    )]
+    JoinStoreMismatch {
+        /// The store.
+        store: String,
+        /// The window size that it must have, in milliseconds.
+        window_size_ms: i64,
+        /// The retention that it must have, in milliseconds.
+        retention_ms: i64,
+    },
     /// A window store forgets its windows while they can still change.
     #[error(
         "store {store} keeps windows for {retention_ms} ms, but they can change for {needed_ms} ms (size and grace); \

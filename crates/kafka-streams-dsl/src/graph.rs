@@ -9,6 +9,7 @@ use kafka_streams_naming::{NameGenerator, Naming, check_name, is_generated_repar
 use kafka_streams_topology::{Draft, EdgeTypes, OffsetReset, TopologyError};
 
 use crate::BuildError;
+use crate::lower::stream_join::StreamJoinLowering;
 use crate::lower::{Lowering, RepartitionLowering};
 use crate::prefix;
 
@@ -70,6 +71,8 @@ pub(crate) struct GraphNode {
     /// Of the nodes that can be written, the one with the lowest is written first.
     pub(crate) priority: u32,
     pub(crate) traits: Traits,
+    /// Whether the node's rows are kept with their versions; `None`: as those above it.
+    pub(crate) output_versioned: Option<bool>,
     pub(crate) body: Body,
 }
 
@@ -91,8 +94,19 @@ pub(crate) enum Body {
     Source(Subscription, Lowering),
     /// A repartition topic.
     Repartition(RepartitionNode, RepartitionLowering),
+    /// A stream-stream join.
+    StreamJoin(StreamJoinNode, StreamJoinLowering),
     /// Merged into another node, or already written.
     Gone,
+}
+
+/// A stream-stream join, as far as the optimisation of joins of a stream with itself is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StreamJoinNode {
+    /// The node that keeps the records of the right side.
+    pub(crate) other_windowed: GraphId,
+    /// Whether the right side is the left one, and is not written.
+    pub(crate) self_join: bool,
 }
 
 /// What a stream reads.
@@ -140,6 +154,8 @@ pub(crate) enum TableKind {
     Aggregate,
     /// A filter or mapping of another table.
     Derived(TableId),
+    /// The join of two tables.
+    Joined(TableId, TableId),
 }
 
 impl Graph {
@@ -208,7 +224,8 @@ impl Graph {
     /// Adds a node below `parents`, or as a root.
     pub(crate) fn add(&mut self, parents: &[GraphId], name: String, traits: Traits, body: Body) -> GraphId {
         let id = GraphId(self.nodes.len());
-        let node = GraphNode { name, parents: vec![], children: vec![], priority: 0, traits, body };
+        let node =
+            GraphNode { name, parents: vec![], children: vec![], priority: 0, traits, output_versioned: None, body };
         self.nodes.push(node);
         if parents.is_empty() {
             self.give_priority(id);
@@ -236,6 +253,13 @@ impl Graph {
             && !node.parents.contains(&parent)
         {
             node.parents.push(parent);
+        }
+    }
+
+    /// Says whether a node's rows are kept with their versions.
+    pub(crate) fn set_output_versioned(&mut self, id: GraphId, versioned: bool) {
+        if let Some(node) = self.nodes.get_mut(id.0) {
+            node.output_versioned = Some(versioned);
         }
     }
 
@@ -275,6 +299,11 @@ impl Graph {
             TableKind::Aggregate => (true, true),
             TableKind::Derived(_) if facts.materialized => (true, true),
             TableKind::Derived(parent) => (self.send_old_values(parent, force), false),
+            TableKind::Joined(left, right) => {
+                self.send_old_values(left, true);
+                self.send_old_values(right, true);
+                (true, facts.materialized)
+            }
         };
         if possible && let Some(facts) = self.tables.get_mut(table.0) {
             facts.sends_old_values = true;
@@ -300,7 +329,8 @@ impl Graph {
                 }
             }
             TableKind::Derived(parent) if !facts.materialized => self.make_readable(parent),
-            TableKind::Aggregate | TableKind::Derived(_) => {}
+            // Both tables of a join were made readable for it.
+            TableKind::Aggregate | TableKind::Derived(_) | TableKind::Joined(..) => {}
         }
     }
 }

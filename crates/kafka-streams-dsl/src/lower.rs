@@ -1,4 +1,4 @@
-//! From the logical graph to the topology: the only file that creates topology nodes.
+//! From the logical graph to the topology: with its submodules the only file that creates topology nodes.
 //!
 //! ```text
 //!   logical node          topology nodes
@@ -11,6 +11,9 @@
 //! ```
 //!
 //! Each operator hands over a [`Lowering`]: a closure that knows the operator's types and is called once.
+
+pub(crate) mod stream_join;
+pub(crate) mod table_join;
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -43,6 +46,8 @@ pub(crate) struct Site<'a> {
     name: &'a str,
     parents: &'a [NodeId],
     tables: &'a [TableFacts],
+    /// Of each parent, whether its rows are kept with their versions.
+    parents_versioned: &'a [bool],
     /// Whether a join below takes null keys.
     null_keys_pass: bool,
     reuse_source_topics: bool,
@@ -66,6 +71,9 @@ pub(crate) fn lower(mut graph: Graph, optimizations: &[Optimization]) -> Result<
     if optimizations.contains(&Optimization::MergeRepartitionTopics) {
         optimize::merge_repartition_topics(&mut graph);
     }
+    if optimizations.contains(&Optimization::SingleStoreSelfJoin) {
+        optimize::join_with_self_in_one_store(&mut graph);
+    }
     let mut draft = std::mem::take(&mut graph.draft);
     draft.set_naming(graph.names.naming());
     let lowered = write(&mut graph, &mut draft, optimizations.contains(&Optimization::ReuseKtableSourceTopics))?;
@@ -84,6 +92,7 @@ fn write(
     reuse_source_topics: bool,
 ) -> Result<Vec<Option<Lowered>>, TopologyError> {
     let take_null_keys = optimize::above_joins_that_take_null_keys(graph);
+    let mut versioned: Vec<bool> = graph.nodes.iter().map(|_| false).collect();
     let mut lowered: Vec<Option<Lowered>> = graph.nodes.iter().map(|_| None).collect();
     let roots = graph.nodes.iter().enumerate().filter(|(_, node)| node.parents.is_empty() && !node.body.is_gone());
     let mut writable: BTreeSet<(u32, GraphId)> = roots.map(|(at, node)| (node.priority, GraphId(at))).collect();
@@ -91,12 +100,28 @@ fn write(
         let Some(node) = graph.nodes.get_mut(id.0) else { continue };
         let body = std::mem::replace(&mut node.body, Body::Gone);
         let parents: Vec<NodeId> = node.parents.iter().filter_map(|id| output(&lowered, *id)).collect();
+        let parents_versioned: Vec<bool> =
+            node.parents.iter().map(|id| versioned.get(id.0).copied().unwrap_or(false)).collect();
+        // As on the JVM, what is not stored inherits it from above, through topics and aggregations, too.
+        let inherited = !parents_versioned.is_empty() && parents_versioned.iter().all(|versioned| *versioned);
+        if let Some(slot) = versioned.get_mut(id.0) {
+            *slot = node.output_versioned.unwrap_or(inherited);
+        }
         let (name, tables) = (node.name.as_str(), graph.tables.as_slice());
         let null_keys_pass = take_null_keys.contains(&id);
-        let mut site = Site { draft, name, parents: &parents, tables, null_keys_pass, reuse_source_topics };
+        let mut site = Site {
+            draft,
+            name,
+            parents: &parents,
+            tables,
+            parents_versioned: &parents_versioned,
+            null_keys_pass,
+            reuse_source_topics,
+        };
         let written = match body {
             Body::Node(lowering) | Body::Source(_, lowering) => lowering(&mut site)?,
             Body::Repartition(names, lowering) => lowering(&mut site, &names)?,
+            Body::StreamJoin(join, lowering) => lowering(&mut site, join.self_join)?,
             Body::Gone => continue,
         };
         if let Some(slot) = lowered.get_mut(id.0) {
@@ -313,7 +338,7 @@ where
 {
     Box::new(move |site| {
         // The table came first, so its store is there; without it the getter says so.
-        let stores: Vec<_> = view.store().into_iter().collect();
+        let stores = view.stores();
         let node =
             site.draft.add_processor::<(K, V), (K2, V2)>(site.name, site.parents, &stores, move |wiring, id| {
                 let node = build(wiring.name(id), wiring.children(id)?, view.open(wiring)?);

@@ -17,11 +17,17 @@ pub enum Optimization {
     ReuseKtableSourceTopics,
     /// Repartition topics below one change of key become one (`merge.repartition.topics`).
     MergeRepartitionTopics,
+    /// The join of a stream with itself keeps the records once, in one store (`single.store.self.join`).
+    SingleStoreSelfJoin,
 }
 
 impl Optimization {
     /// All that there are (`all`).
-    pub const ALL: [Optimization; 2] = [Optimization::ReuseKtableSourceTopics, Optimization::MergeRepartitionTopics];
+    pub const ALL: [Optimization; 3] = [
+        Optimization::ReuseKtableSourceTopics,
+        Optimization::MergeRepartitionTopics,
+        Optimization::SingleStoreSelfJoin,
+    ];
 }
 
 /// Lets every topic be read by one source only: the first stream of the topic takes over what is below the others
@@ -66,6 +72,22 @@ fn replace(graph: &mut Graph, gone: GraphId, main: GraphId) {
 fn replace_in_copartitions(graph: &mut Graph, gone: GraphId, main: GraphId) {
     for member in graph.copartitions.iter_mut().flatten().filter(|member| **member == gone) {
         *member = main;
+    }
+}
+
+/// Takes the right side away from joins whose sides are one stream (`rewriteSingleStoreSelfJoin`).
+pub(crate) fn join_with_self_in_one_store(graph: &mut Graph) {
+    for id in (0..graph.nodes.len()).map(GraphId) {
+        let Some(GraphNode { body: Body::StreamJoin(join, _), parents, .. }) = graph.nodes.get_mut(id.0) else {
+            continue;
+        };
+        let [parent] = parents[..] else { continue };
+        join.self_join = true;
+        let other_windowed = join.other_windowed;
+        graph.unlink(parent, other_windowed);
+        if let Some(node) = graph.nodes.get_mut(other_windowed.0) {
+            node.body = Body::Gone;
+        }
     }
 }
 
@@ -122,6 +144,7 @@ fn merged_repartition(graph: &mut Graph, changer: GraphId, first: GraphId) -> Gr
         children: Vec::new(),
         priority: graph.nodes.get(changer.0).map_or(0, |node| node.priority),
         traits: Traits::default(),
+        output_versioned: None,
         body: Body::Repartition(names, lowering),
     };
     graph.nodes.push(node);

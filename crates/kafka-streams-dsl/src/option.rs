@@ -10,6 +10,8 @@ mod materialized;
 mod produced;
 mod repartitioned;
 mod serdes;
+mod stream_joined;
+mod window_store_supplier;
 
 pub use consumed::Consumed;
 pub use grouped::Grouped;
@@ -17,3 +19,5 @@ pub use joined::Joined;
 pub use materialized::Materialized;
 pub use produced::Produced;
 pub use repartitioned::Repartitioned;
+pub use stream_joined::StreamJoined;
+pub use window_store_supplier::WindowStoreSupplier;

@@ -18,8 +18,8 @@ pub(crate) type Getter<K, V> = Rc<dyn Fn(&K) -> Step<Option<ValueAndTimestamp<V>
 pub(crate) struct View<K, V>(Arc<dyn Readable<K, V>>);
 
 trait Readable<K, V>: Send + Sync {
-    /// The store that is read in the end; `None` before the topology is written.
-    fn store(&self) -> Option<StoreIndex>;
+    /// The stores that are read in the end; none before the topology is written.
+    fn stores(&self) -> Vec<StoreIndex>;
 
     fn open(&self, wiring: &Wiring<'_>) -> Step<Getter<K, V>>;
 }
@@ -39,9 +39,20 @@ impl<K: 'static, V: 'static> View<K, V> {
         View(Arc::new(Derived { parent, f: Arc::new(f), slot }))
     }
 
-    /// The store that is read in the end; `None` before the topology is written.
-    pub(crate) fn store(&self) -> Option<StoreIndex> {
-        self.0.store()
+    /// Reads the join of two tables: its own store if it has one, else both tables. `f` gives the result of a key's rows,
+    /// of which there may be none.
+    pub(crate) fn joined<V1: 'static, V2: 'static>(
+        left: View<K, V1>,
+        right: View<K, V2>,
+        f: impl Fn(&K, Option<V1>, Option<V2>) -> Option<V> + Send + Sync + 'static,
+        slot: StoreSlot<TimestampedKeyValueStore<K, V>>,
+    ) -> Self {
+        View(Arc::new(Joined { left, right, f: Arc::new(f), slot }))
+    }
+
+    /// The stores that are read in the end; none before the topology is written.
+    pub(crate) fn stores(&self) -> Vec<StoreIndex> {
+        self.0.stores()
     }
 
     /// The getter of one task.
@@ -64,8 +75,8 @@ impl<K, V> Clone for View<K, V> {
 }
 
 impl<K: 'static, V: 'static> Readable<K, V> for StoreSlot<TimestampedKeyValueStore<K, V>> {
-    fn store(&self) -> Option<StoreIndex> {
-        self.get().map(|store| store.index())
+    fn stores(&self) -> Vec<StoreIndex> {
+        self.get().into_iter().map(|store| store.index()).collect()
     }
 
     fn open(&self, wiring: &Wiring<'_>) -> Step<Getter<K, V>> {
@@ -75,8 +86,8 @@ impl<K: 'static, V: 'static> Readable<K, V> for StoreSlot<TimestampedKeyValueSto
 }
 
 impl<K: 'static, V: 'static> Readable<Windowed<K>, V> for StoreSlot<TimestampedWindowStore<K, V>> {
-    fn store(&self) -> Option<StoreIndex> {
-        self.get().map(|store| store.index())
+    fn stores(&self) -> Vec<StoreIndex> {
+        self.get().into_iter().map(|store| store.index()).collect()
     }
 
     fn open(&self, wiring: &Wiring<'_>) -> Step<Getter<Windowed<K>, V>> {
@@ -98,8 +109,8 @@ where
     V: 'static,
     F: Fn(&K, V1) -> Option<V> + Send + Sync + 'static,
 {
-    fn store(&self) -> Option<StoreIndex> {
-        self.slot.store().or_else(|| self.parent.store())
+    fn stores(&self) -> Vec<StoreIndex> {
+        if self.slot.get().is_some() { self.slot.stores() } else { self.parent.stores() }
     }
 
     fn open(&self, wiring: &Wiring<'_>) -> Step<Getter<K, V>> {
@@ -110,6 +121,44 @@ where
         Ok(Rc::new(move |key| {
             let Some(ValueAndTimestamp { value, timestamp }) = parent(key)? else { return Ok(None) };
             Ok(f(key, value).map(|value| ValueAndTimestamp::new(value, timestamp)))
+        }))
+    }
+}
+
+struct Joined<K, V1, V2, V, F> {
+    left: View<K, V1>,
+    right: View<K, V2>,
+    f: Arc<F>,
+    slot: StoreSlot<TimestampedKeyValueStore<K, V>>,
+}
+
+impl<K, V1, V2, V, F> Readable<K, V> for Joined<K, V1, V2, V, F>
+where
+    K: 'static,
+    V1: 'static,
+    V2: 'static,
+    V: 'static,
+    F: Fn(&K, Option<V1>, Option<V2>) -> Option<V> + Send + Sync + 'static,
+{
+    fn stores(&self) -> Vec<StoreIndex> {
+        if self.slot.get().is_some() {
+            return self.slot.stores();
+        }
+        let mut stores = self.left.stores();
+        stores.extend(self.right.stores().into_iter().filter(|store| !self.left.stores().contains(store)));
+        stores
+    }
+
+    fn open(&self, wiring: &Wiring<'_>) -> Step<Getter<K, V>> {
+        if self.slot.get().is_some() {
+            return self.slot.open(wiring);
+        }
+        let (left, right, f) = (self.left.open(wiring)?, self.right.open(wiring)?, self.f.clone());
+        Ok(Rc::new(move |key| {
+            let (left, right) = (left(key)?, right(key)?);
+            let timestamp = left.iter().map(|row| row.timestamp).chain(right.iter().map(|row| row.timestamp)).max();
+            let value = f(key, left.map(|row| row.value), right.map(|row| row.value));
+            Ok(value.zip(timestamp).map(|(value, timestamp)| ValueAndTimestamp::new(value, timestamp)))
         }))
     }
 }

@@ -12,8 +12,8 @@ use kafka_streams_core::SharedSerde;
 use crate::layer::segments::ExpiryRule;
 use crate::layer::{Layers, RowFormat};
 use crate::{
-    KeyValueStore, SessionStore, StateStore, StoreBuilder, StoreKind, StoreParts, StoreSpec, TimestampedKeyValueStore,
-    TimestampedWindowStore, WindowStore,
+    KeyValueStore, ListValueStore, SessionStore, StateStore, StoreBuilder, StoreKind, StoreParts, StoreSpec,
+    TimestampedKeyValueStore, TimestampedWindowStore, WindowStore,
 };
 
 /// Makes stores of the type `S`. Returned by [`Stores`](crate::Stores); logged and not cached unless told otherwise.
@@ -27,6 +27,8 @@ pub struct TypedStoreBuilder<S: TypedStore> {
 
 /// Makes [`KeyValueStore`]s.
 pub type KeyValueStoreBuilder<K, V> = TypedStoreBuilder<KeyValueStore<K, V>>;
+/// Makes [`ListValueStore`]s.
+pub type ListValueStoreBuilder<K, V> = TypedStoreBuilder<ListValueStore<K, V>>;
 /// Makes [`TimestampedKeyValueStore`]s.
 pub type TimestampedKeyValueStoreBuilder<K, V> = TypedStoreBuilder<TimestampedKeyValueStore<K, V>>;
 /// Makes [`WindowStore`]s.
@@ -189,6 +191,7 @@ macro_rules! typed_store {
 }
 
 typed_store!(KeyValueStore, false, |inner, keys, values| KeyValueStore::new(inner.layers, keys, values));
+typed_store!(ListValueStore, false, |inner, keys, values| ListValueStore::new(inner.layers, keys, values));
 typed_store!(TimestampedKeyValueStore, true, |inner, keys, values| {
     TimestampedKeyValueStore::new(inner.layers, keys, values)
 });

@@ -149,6 +149,11 @@ impl<K: 'static, V: 'static> KeyValueStore<K, V> {
         self.layers.approximate_rows().map_err(|error| self.layers.failure(error))
     }
 
+    /// Whether it was declared with caching, also if the cache has no memory.
+    pub fn has_caching(&self) -> bool {
+        self.layers.has_caching()
+    }
+
     /// Sends the updates that leave the cache to `listener`; with `send_old_values` also what the row was before.
     /// Returns whether the store has a cache: if not, [`update`](KeyValueStore::update) returns what is to be forwarded.
     pub fn set_flush_listener(&self, send_old_values: bool, listener: FlushListener<K, V>) -> bool {

@@ -24,6 +24,7 @@ mod format;
 mod java_hash_order;
 mod key_value;
 mod layer;
+mod list_value;
 mod memory;
 mod restore;
 mod session;
@@ -40,13 +41,14 @@ mod windowed;
 pub use backend::{BatchSource, CommitBatch, KeyRange, Order, RowIterator, StoreBackend, StoreBackends, StorePosition};
 pub use budget::MemoryBudget;
 pub use builder::{
-    KeyValueStoreBuilder, SessionStoreBuilder, TimestampedKeyValueStoreBuilder, TimestampedWindowStoreBuilder,
-    TypedStore, TypedStoreBuilder, WindowStoreBuilder,
+    KeyValueStoreBuilder, ListValueStoreBuilder, SessionStoreBuilder, TimestampedKeyValueStoreBuilder,
+    TimestampedWindowStoreBuilder, TypedStore, TypedStoreBuilder, WindowStoreBuilder,
 };
 pub use cursor::StoreIterator;
 pub use error::StoreError;
 pub use key_value::{FlushListener, KeyValueIterator, KeyValueStore};
 pub use layer::cache::ThreadCache;
+pub use list_value::ListValueStore;
 pub use memory::{InMemoryBackend, InMemoryBackends};
 pub use session::SessionStore;
 pub use store::{RestoreCodec, RowVisitor, StateStore, StoreBuilder, StoreKind, StoreParts, StoreSpec, Uncommitted};

@@ -116,6 +116,7 @@ impl Topology {
             lifecycles: Vec::new(),
             sources: Vec::new(),
             sink_routes,
+            shared: std::collections::BTreeMap::new(),
         };
         for id in part.nodes.iter().rev() {
             self.make_node(*id, &mut wiring)?;

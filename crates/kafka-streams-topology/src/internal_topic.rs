@@ -81,10 +81,6 @@ pub(crate) fn changelog_config(spec: &StoreSpec, options: &PlanOptions) -> BTree
     let mut config = defaults_of(&[(CLEANUP_POLICY, policy)]);
     config.extend(options.topic_overrides.clone());
     config.extend(own);
-    if let StoreKind::Window { retain_duplicates: true, .. } = spec.kind {
-        // Rows of equal keys stand side by side: compaction would remove all but one.
-        config.insert(CLEANUP_POLICY.to_owned(), "delete".to_owned());
-    }
     if let Some(retention_ms) = spec.kind.retention_ms().filter(|_| !user_retention) {
         let retention = retention_ms.saturating_add(options.windowstore_additional_retention_ms);
         config.insert(RETENTION_MS.to_owned(), retention.to_string());
@@ -119,8 +115,8 @@ mod tests {
         config.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
     }
 
-    fn window(retain_duplicates: bool) -> StoreKind {
-        StoreKind::Window { window_size_ms: 1000, retention_ms: 5000, retain_duplicates }
+    fn window() -> StoreKind {
+        StoreKind::Window { window_size_ms: 1000, retention_ms: 5000, retain_duplicates: false }
     }
 
     #[test]
@@ -135,16 +131,12 @@ mod tests {
             "cleanup.policy=compact message.timestamp.type=CreateTime"
         );
         assert_eq!(
-            text(&changelog_config(&spec(window(false), &[]), &options)),
+            text(&changelog_config(&spec(window(), &[]), &options)),
             "cleanup.policy=compact,delete message.timestamp.type=CreateTime retention.ms=86405000"
         );
         assert_eq!(
             text(&changelog_config(&spec(StoreKind::Session { retention_ms: 5000 }, &[]), &options)),
-            text(&changelog_config(&spec(window(false), &[]), &options))
-        );
-        assert_eq!(
-            text(&changelog_config(&spec(window(true), &[("cleanup.policy", "compact")]), &options)),
-            "cleanup.policy=delete message.timestamp.type=CreateTime retention.ms=86405000"
+            text(&changelog_config(&spec(window(), &[]), &options))
         );
     }
 
@@ -154,11 +146,11 @@ mod tests {
         let topic_overrides = overrides.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let options = PlanOptions { topic_overrides, ..PlanOptions::default() };
         assert_eq!(
-            text(&changelog_config(&spec(window(false), &[("segment.bytes", "2")]), &options)),
+            text(&changelog_config(&spec(window(), &[("segment.bytes", "2")]), &options)),
             "cleanup.policy=compact,delete message.timestamp.type=CreateTime min.insync.replicas=2 \
              retention.ms=86405000 segment.bytes=2"
         );
-        let own = changelog_config(&spec(window(false), &[("retention.ms", "9")]), &options);
+        let own = changelog_config(&spec(window(), &[("retention.ms", "9")]), &options);
         assert_eq!(own.get("retention.ms").map(String::as_str), Some("9"));
         assert_eq!(repartition_config(&options).get("retention.ms").map(String::as_str), Some("7"));
     }

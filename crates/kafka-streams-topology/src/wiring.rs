@@ -3,6 +3,7 @@
 //! The only casts are here, once per edge and task; [`Topology`] has compared the types of all edges before.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -36,6 +37,8 @@ pub struct Wiring<'t> {
     pub(crate) sources: Vec<(NodeId, Ingest)>,
     /// By node id; `None` for all nodes but the sinks of this sub-topology.
     pub(crate) sink_routes: Vec<Option<RouteId>>,
+    /// What nodes of one operator share, by the operator's name.
+    pub(crate) shared: BTreeMap<Arc<str>, Rc<dyn Any>>,
 }
 
 impl fmt::Debug for Wiring<'_> {
@@ -92,6 +95,23 @@ impl Wiring<'_> {
         built.ok_or_else(|| {
             Failure::processing(format!("store {name} is no {}; name its type", std::any::type_name::<S>()))
         })
+    }
+
+    /// What the nodes of one operator share within this task, such as the two sides of a join; made by the first of them
+    /// that asks. `operator` is a name that no other operator of the topology has.
+    ///
+    /// # Errors
+    /// A mistake of this library: it was asked for as another type.
+    pub fn shared<T: Default + 'static>(&mut self, operator: &str) -> Step<Rc<T>> {
+        let shared = match self.shared.get(operator) {
+            Some(shared) => shared.clone(),
+            None => {
+                let shared: Rc<dyn Any> = Rc::new(T::default());
+                self.shared.insert(operator.into(), shared.clone());
+                shared
+            }
+        };
+        shared.downcast().map_err(|_| Failure::bug(format!("what {operator} shares has two types")))
     }
 
     /// The name of a node; empty if there is none of this id.

@@ -142,7 +142,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     }
 
     /// The repartition topic of a join. Joins without a name share the one of their stream (`repartitionForJoin`).
-    fn repartition_for_join(
+    pub(super) fn repartition_for_join(
         &self,
         graph: &mut Graph,
         name: Option<&String>,

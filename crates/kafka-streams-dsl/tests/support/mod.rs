@@ -55,6 +55,8 @@ impl Driver {
             let graph = topology.wire(id, APPLICATION, &|_| Some(1), open).unwrap();
             let mut cx = TaskContext::new(TaskId::new(id, 0), APPLICATION.into(), Handlers::default());
             cx.wall_clock = 0;
+            // As `TopologyTestDriver` of the JVM does, so that results come when time allows them.
+            cx.emit_intervals = kafka_streams_core::EmitIntervals { outer_join_ms: 0, window_close_ms: 0 };
             for (_, node) in &graph.lifecycles {
                 node.init(&mut cx).unwrap();
             }
@@ -82,6 +84,13 @@ impl Driver {
     pub fn pipe_raw(&mut self, topic: &str, record: Written) -> Step {
         self.process(topic, &record)?;
         self.drain()
+    }
+
+    /// How often waiting results of outer joins are looked for, in milliseconds of the wall clock.
+    pub fn set_emit_interval(&mut self, outer_join_ms: i64) {
+        for part in &mut self.parts {
+            part.cx.emit_intervals.outer_join_ms = outer_join_ms;
+        }
     }
 
     pub fn advance_wall_clock(&mut self, milliseconds: i64) -> Step {

@@ -112,6 +112,11 @@ impl Layers {
         self.segments.as_ref().is_some_and(|segments| segments.rule().indexed)
     }
 
+    /// Whether it was declared with caching, also if the cache has no memory.
+    pub(crate) fn has_caching(&self) -> bool {
+        self.caching
+    }
+
     /// Whether updates are held back.
     pub(crate) fn is_cached(&self) -> bool {
         self.cache.is_some()
