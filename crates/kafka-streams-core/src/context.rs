@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::handler::{ErrorContext, Handlers, Response};
 use crate::{
-    Children, Failure, FailureKind, Headers, NodeId, Output, Punctuation, PunctuationType, Record, Step, TaskId,
-    Timers, Timestamp,
+    Children, Failure, FailureKind, Headers, NodeId, Output, ProcessorMetadata, Punctuation, PunctuationType, Record,
+    Step, TaskId, Timers, Timestamp,
 };
 
 /// Where the record in hand came from, and its time: what a cached update keeps until it is flushed.
@@ -88,6 +88,8 @@ pub struct TaskContext {
     pub timers: Timers,
     /// Whether a processor asked for a commit.
     pub commit_requested: bool,
+    /// What the task's processors keep with its committed offsets.
+    pub processor_metadata: ProcessorMetadata,
     /// What the task counts.
     pub counters: TaskCounters,
     /// How often results of closed windows are looked for.
@@ -110,6 +112,7 @@ impl TaskContext {
             output: Output::default(),
             timers: Timers::default(),
             commit_requested: false,
+            processor_metadata: ProcessorMetadata::default(),
             counters: TaskCounters::default(),
             emit_intervals: EmitIntervals::default(),
             update_out_of_order: false,
