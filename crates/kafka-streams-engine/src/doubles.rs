@@ -71,12 +71,17 @@ pub(crate) struct Cluster {
     logs: BTreeMap<TopicPartition, Log>,
     transactions: Vec<Transaction>,
     offsets: BTreeMap<TopicPartition, (i64, String)>,
-    /// Errors that the next steps of these names answer with: `send_offsets`, `commit`, `commit_offsets`, `fetch_offsets`.
+    /// Errors that the next steps of these names answer with: `send_offsets`, `commit`, `commit_offsets`, `fetch_offsets`,
+    /// `deliver`.
     faults: BTreeMap<&'static str, VecDeque<BrokerErrorKind>>,
     /// The producer that owns each transactional id; others with the id are fenced.
     epochs: BTreeMap<Arc<str>, u64>,
     pub(crate) deleted: Vec<(TopicPartition, i64)>,
     pub(crate) told: Vec<Event>,
+    /// The broker refuses values longer than this, and batches that hold more bytes of values; `None` for no limit.
+    pub(crate) max_message_bytes: Option<usize>,
+    /// Producers made, by how they send.
+    pub(crate) producers: Vec<Batching>,
     /// Delays and faults at random; none by default.
     pub(crate) chaos: Chaos,
     /// Virtual time, in milliseconds; moved on with [`Shared::tick`].
@@ -421,6 +426,7 @@ pub(crate) struct FakeProduce {
     deliveries: VecDeque<Delivery>,
     /// Why nothing is taken before an abort, or ever again.
     failed: Option<BrokerErrorKind>,
+    batching: Batching,
 }
 
 impl FakeProduce {
@@ -489,6 +495,13 @@ impl FakeProduce {
             if self.transactional_id.is_some() && cluster.transactions.iter().any(before) {
                 return;
             }
+            if self.failed.is_none()
+                && let Some(kind) = refusal_of(&mut cluster, &self.waiting, self.batching)
+            {
+                drop(cluster);
+                self.refuse_batch(kind);
+                continue;
+            }
             let Some((partition, row, tag)) = self.waiting.pop_front() else { return };
             let number = partition.partition;
             let mut failed = self.failed.map(|_| BrokerErrorKind::Retriable);
@@ -508,6 +521,50 @@ impl FakeProduce {
             }
             let result = failed.map_or(Ok(offset), |kind| Err(injected(kind, "write a record")));
             self.deliveries.push_back(Delivery { tag, partition: number, result });
+        }
+    }
+}
+
+impl FakeProduce {
+    /// Gives up the first of the waiting records, with all of its batch.
+    fn refuse_batch(&mut self, kind: BrokerErrorKind) {
+        let Some(first) = self.waiting.front().map(|(partition, ..)| partition.clone()) else { return };
+        let all = self.batching == Batching::AsConfigured;
+        let mut given_up = 0;
+        self.waiting.retain(|(partition, _, tag)| {
+            let refused = *partition == first && (all || given_up == 0);
+            if refused {
+                given_up += 1;
+                let result = Err(injected(kind, "write a record"));
+                self.deliveries.push_back(Delivery { tag: *tag, partition: partition.partition, result });
+            }
+            !refused
+        });
+        if self.transactional_id.is_some() {
+            self.failed = Some(BrokerErrorKind::AbortRequired);
+        }
+    }
+}
+
+/// Whether the broker refuses the batch of the first waiting record: all that wait for its partition, or it alone.
+fn refusal_of(
+    cluster: &mut Cluster,
+    waiting: &VecDeque<(TopicPartition, Row, u64)>,
+    batching: Batching,
+) -> Option<BrokerErrorKind> {
+    let (partition, row, _) = waiting.front()?;
+    if let Some(error) = cluster.fault("deliver") {
+        return Some(error.kind);
+    }
+    let bytes = |row: &Row| row.1.as_ref().map_or(0, Vec::len);
+    let limit = cluster.max_message_bytes.unwrap_or(usize::MAX);
+    match batching {
+        Batching::OneByOne if bytes(row) > limit => Some(BrokerErrorKind::RecordRefused),
+        Batching::OneByOne => None,
+        Batching::AsConfigured => {
+            let batch = waiting.iter().filter(|(other, ..)| other == partition).map(|(_, row, _)| bytes(row));
+            let refused = batch.sum::<usize>() > limit || cluster.chaos.fault("batch refused", 900);
+            refused.then_some(BrokerErrorKind::BatchRefused)
         }
     }
 }
@@ -534,7 +591,8 @@ impl Produce for FakeProduce {
         let partition = TopicPartition::new(record.topic.clone(), record.partition.unwrap_or(0));
         let row = (record.key.map(<[u8]>::to_vec), record.value.map(<[u8]>::to_vec), record.timestamp.unwrap_or(-1));
         self.waiting.push_back((partition, row, tag));
-        if !self.cluster.0.borrow().chaos.delays {
+        let waits = self.cluster.0.borrow().chaos.delays || self.cluster.0.borrow().max_message_bytes.is_some();
+        if !waits {
             self.write(1);
         }
         Ok(())
@@ -833,18 +891,19 @@ impl Shared {
     }
 
     /// A producer; with `transactional`, the one before it is fenced at once.
-    pub(crate) fn producer(&self, transactional: bool) -> FakeProduce {
+    pub(crate) fn producer(&self, transactional: bool, batching: Batching) -> FakeProduce {
         let id: Arc<str> = "test".into();
         let mut cluster = self.0.borrow_mut();
         let epoch = cluster.epochs.entry(id.clone()).or_default();
         *epoch += 1;
         let epoch = transactional.then_some(*epoch);
         drop(cluster);
-        FakeProduce { epoch, ..self.producer_of(transactional.then_some(id)) }
+        FakeProduce { epoch, ..self.producer_of(transactional.then_some(id), batching) }
     }
 
     /// A producer that fences the one before it when its transactions are initialised.
-    pub(crate) fn producer_of(&self, transactional_id: Option<Arc<str>>) -> FakeProduce {
+    pub(crate) fn producer_of(&self, transactional_id: Option<Arc<str>>, batching: Batching) -> FakeProduce {
+        self.0.borrow_mut().producers.push(batching);
         FakeProduce {
             cluster: self.clone(),
             transactional_id,
@@ -853,6 +912,7 @@ impl Shared {
             waiting: VecDeque::new(),
             deliveries: VecDeque::new(),
             failed: None,
+            batching,
         }
     }
 }

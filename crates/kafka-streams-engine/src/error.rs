@@ -103,6 +103,19 @@ pub enum WorkerError {
     /// Membership ended for good.
     #[error("group membership: {0}")]
     Membership(String),
+    /// The tasks were started anew from what is committed again and again, and never came to a commit.
+    #[error(
+        "nothing could be committed for {lasted_ms} ms (task.timeout.ms), in {attempts} attempts that each began anew; \
+         the last one ended because of: {reason}"
+    )]
+    NoProgress {
+        /// How often the tasks were started anew.
+        attempts: u32,
+        /// Since the first time, in milliseconds.
+        lasted_ms: i64,
+        /// Why they were the last time, with what the broker said.
+        reason: String,
+    },
     /// Another instance asked the whole application to stop.
     #[error("another instance of the application has asked all instances to shut down")]
     ShutdownRequested,
@@ -112,4 +125,19 @@ pub enum WorkerError {
     /// A mistake of this library.
     #[error("internal error, please report it: {0}")]
     Bug(String),
+}
+
+impl WorkerError {
+    /// The task that has failed, if it is the trouble of one.
+    pub fn task(&self) -> Option<TaskId> {
+        match self {
+            WorkerError::Processing { context, .. } => Some(context.task),
+            WorkerError::Production { task, .. }
+            | WorkerError::Fetch { task, .. }
+            | WorkerError::NoOffset { task, .. }
+            | WorkerError::Store { task, .. }
+            | WorkerError::StoreOutOfStep { task, .. } => Some(*task),
+            _ => None,
+        }
+    }
 }

@@ -25,6 +25,8 @@ mod position;
 
 mod task_offsets;
 
+mod failed_tasks;
+
 pub mod restore;
 
 mod worker;
@@ -39,6 +41,7 @@ mod tests;
 pub use commit_point::{CommitPoint, CommitProbe};
 pub use config::{Guarantee, WorkerConfig};
 pub use error::WorkerError;
+pub use failed_tasks::FailedTasks;
 pub use position::OffsetMetadata;
 pub use task_offsets::{LATEST_OFFSET, TaskOffsets};
-pub use worker::{Backends, Notice, PortSet, Ports, Turn, Worker, WorkerSetup};
+pub use worker::{Backends, MakeProducer, Notice, PortSet, Ports, Turn, Worker, WorkerSetup};

@@ -24,6 +24,13 @@ pub(crate) enum Choice {
     Empty,
 }
 
+impl<B> PartitionGroup<B> {
+    /// The clock was set back by so many milliseconds.
+    pub(crate) fn shift_back(&mut self, by: i64) {
+        self.idle_since = self.idle_since.map(|since| since.saturating_sub(by));
+    }
+}
+
 impl<B: FetchedBatch> PartitionGroup<B> {
     pub(crate) fn new(queues: Vec<RecordQueue<B>>) -> Self {
         PartitionGroup { queues, idle_since: None }

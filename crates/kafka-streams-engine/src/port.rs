@@ -40,6 +40,8 @@ pub enum BrokerErrorKind {
     UnknownTopic,
     /// The record is refused, now and for ever: too large, or the topic wants keys.
     RecordRefused,
+    /// The broker refuses a batch for its size, and with it records that it might take one by one.
+    BatchRefused,
     /// The broker is older than what this needs.
     Unsupported,
     /// Anything else: it does not pass by itself.
@@ -56,6 +58,7 @@ impl fmt::Display for BrokerErrorKind {
             BrokerErrorKind::Authorization => "not authorized, check the ACLs of this principal",
             BrokerErrorKind::UnknownTopic => "no such topic or partition",
             BrokerErrorKind::RecordRefused => "the record is refused",
+            BrokerErrorKind::BatchRefused => "a batch is refused, its records will be sent one by one",
             BrokerErrorKind::Unsupported => "the broker is too old",
             BrokerErrorKind::Fatal => "does not pass by itself",
         })
@@ -165,6 +168,16 @@ pub enum Progress<T = ()> {
 
 /// Outcome of a step of a transaction.
 pub type TransactionStep = Progress<Result<(), BrokerError>>;
+
+/// How a producer puts records together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Batching {
+    /// In batches, as its settings say.
+    #[default]
+    AsConfigured,
+    /// Each record by itself, so that the broker's refusal concerns this record alone: slow, and only for a while.
+    OneByOne,
+}
 
 /// Writes records, in order for each partition, and runs transactions.
 pub trait Produce {

@@ -12,13 +12,14 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use kafka_streams_core::handler::Handlers;
 use kafka_streams_core::serde::{I64Serde, StringSerde};
 use kafka_streams_core::{
-    Context, Processor, Punctuation, PunctuationType, Record, Step, TaskId, TimestampExtractor, TopicPartition,
+    Context, Failure, Processor, Punctuation, PunctuationType, Record, Step, TaskId, TimestampExtractor, TopicPartition,
 };
 use kafka_streams_dsl::{Grouped, Materialized, StreamsBuilder};
 use kafka_streams_group::codec::{AssignmentInfo, ConsumerAssignment, ConsumerSubscription};
@@ -37,18 +38,22 @@ use crate::port::Group;
 use crate::restore::{Restore, RestoreEvent, RestoreTask, Restorer, RestorerConfig, StepResult};
 use crate::worker::Ports;
 use crate::{
-    Backends, CommitProbe, Guarantee, PortSet, TaskOffsets, Turn, Worker, WorkerConfig, WorkerError, WorkerSetup,
+    Backends, CommitProbe, FailedTasks, Guarantee, PortSet, TaskOffsets, Turn, Worker, WorkerConfig, WorkerError,
+    WorkerSetup,
 };
 
 const PARTITIONS: i32 = 2;
 const REPARTITION: &str = "app-words-repartition";
 const COUNTS: &str = "app-counts-changelog";
 const TICKS: &str = "app-ticks-changelog";
+/// A word that cannot be processed for as long as it is poisonous.
+const POISON: &str = "poison";
 const WORDS: [&str; 5] = ["ant", "bee", "cat", "dog", "eel"];
 
 /// Counts the moments of the wall clock, whether or not there are records (rule C1: a task that only writes).
 struct Ticker {
     ticks: Rc<KeyValueStore<String, i64>>,
+    poisonous: Arc<AtomicBool>,
 }
 
 impl Processor for Ticker {
@@ -62,8 +67,11 @@ impl Processor for Ticker {
         Ok(())
     }
 
-    fn process(&mut self, _record: Record<String, String>, _cx: &mut Context<'_, String, i64>) -> Step {
-        Ok(())
+    fn process(&mut self, record: Record<String, String>, _cx: &mut Context<'_, String, i64>) -> Step {
+        match record.value == POISON && self.poisonous.load(Ordering::Relaxed) {
+            true => Err(Failure::processing(POISON)),
+            false => Ok(()),
+        }
     }
 
     fn punctuate(&mut self, _punctuation: Punctuation, cx: &mut Context<'_, String, i64>) -> Step {
@@ -78,7 +86,7 @@ impl Processor for Ticker {
 }
 
 /// Two parts, joined by a repartition topic; the second one counts the words, the first one its ticks.
-fn topology(cached: bool) -> Topology {
+fn topology(cached: bool, poisonous: Arc<AtomicBool>) -> Topology {
     let counts = Materialized::named("counts");
     let counts = if cached { counts.with_caching_enabled() } else { counts.with_caching_disabled() };
     let ticks = Stores::persistent_key_value_store("ticks", StringSerde, I64Serde);
@@ -86,7 +94,7 @@ fn topology(cached: bool) -> Topology {
     let builder = StreamsBuilder::new();
     let ticks = builder.add_state_store(ticks).unwrap();
     let words = builder.stream::<String, String>("in");
-    words.process(ticks, |ticks| Ticker { ticks }).to("out");
+    words.process(ticks, move |ticks| Ticker { ticks, poisonous: poisonous.clone() }).to("out");
     words.group_by(|_, word| word.clone(), Grouped::named("words")).count(counts).to_stream().to("out");
     builder.build().unwrap()
 }
@@ -543,8 +551,17 @@ struct Plan {
     together: bool,
     /// Memory for rows in bytes: with 0 every row is spilled, with a little those of a flush are.
     row_bytes: usize,
+    /// The first record of the input's partition 0 fails whenever it is processed, until the run settles.
+    poison: bool,
     faults: u64,
     steps: u64,
+}
+
+/// What the workers of a process share.
+#[derive(Clone, Default)]
+struct Process {
+    task_offsets: TaskOffsets,
+    failed_tasks: FailedTasks,
 }
 
 /// A worker and what it lives in.
@@ -553,7 +570,7 @@ struct Node {
     worker: Worker<SimPorts>,
     seat: Rc<RefCell<Seat>>,
     disk: Disk,
-    task_offsets: TaskOffsets,
+    process: Process,
     transactional_id: Arc<str>,
     /// Set when the worker failed or is being closed: until when it may take.
     closing: Option<i64>,
@@ -575,6 +592,7 @@ struct Simulation {
     next_id: u64,
     log: String,
     deaths: BTreeMap<String, u64>,
+    poisonous: Arc<AtomicBool>,
 }
 
 const START: i64 = 1_000_000;
@@ -605,15 +623,20 @@ impl Simulation {
             next_id: 0,
             log: String::new(),
             deaths: BTreeMap::new(),
+            poisonous: Arc::new(AtomicBool::new(plan.poison)),
         };
+        if plan.poison {
+            let key = Some(b"k0".to_vec());
+            simulation.cluster.write("in", 0, [(key, Some(POISON.as_bytes().to_vec()), START)]);
+        }
         simulation.chaos.faults = plan.faults;
         simulation.choose_target();
         for number in 1..=2 {
-            let (disk, task_offsets) = match simulation.nodes.first() {
-                Some(node) if plan.together => (node.disk.clone(), node.task_offsets.clone()),
-                _ => (simulation.disk(), TaskOffsets::new()),
+            let (disk, process) = match simulation.nodes.first() {
+                Some(node) if plan.together => (node.disk.clone(), node.process.clone()),
+                _ => (simulation.disk(), Process::default()),
             };
-            let node = simulation.node(number, disk, task_offsets, None);
+            let node = simulation.node(number, disk, process, None);
             simulation.nodes.push(node);
         }
         simulation
@@ -625,7 +648,7 @@ impl Simulation {
         Disk(Arc::default(), Arc::new(Mutex::new(Faults(chaos))))
     }
 
-    fn node(&mut self, number: u32, disk: Disk, task_offsets: TaskOffsets, id: Option<Arc<str>>) -> Node {
+    fn node(&mut self, number: u32, disk: Disk, process: Process, id: Option<Arc<str>>) -> Node {
         self.next_id += 1;
         let transactional_id = id.unwrap_or_else(|| format!("app-{}", self.next_id).into());
         let mut config = ClassicConfig::new("app", ProcessId::new(uuid(self.next_id)));
@@ -659,7 +682,7 @@ impl Simulation {
             group,
             admin: self.cluster.admin(),
             restore,
-            make_producer: Box::new(move || Ok(producers.producer_of(id.clone()))),
+            make_producer: Box::new(move |batching| Ok(producers.producer_of(id.clone(), batching))),
         };
         let config = WorkerConfig {
             application_id: "app".into(),
@@ -677,14 +700,15 @@ impl Simulation {
             probe: CommitProbe::default(),
         };
         let setup = WorkerSetup {
-            topology: Arc::new(topology(self.plan.cached)),
+            topology: Arc::new(topology(self.plan.cached, self.poisonous.clone())),
             config,
             backends: Backends { persistent: Arc::new(disk.clone()), in_memory: Arc::new(disk.clone()) },
             cache: ThreadCache::with_budget(
                 if self.plan.cached { 400 } else { 0 },
                 &MemoryBudget::new(2 * self.plan.row_bytes, 1),
             ),
-            task_offsets: task_offsets.clone(),
+            task_offsets: process.task_offsets.clone(),
+            failed_tasks: process.failed_tasks.clone(),
             worker: number,
             clock: Box::new(move || clock.now()),
         };
@@ -694,7 +718,7 @@ impl Simulation {
             worker,
             seat,
             disk,
-            task_offsets,
+            process,
             transactional_id,
             closing: None,
             wake_at: 0,
@@ -793,8 +817,8 @@ impl Simulation {
     fn replace(&mut self, at: usize, crashed: bool, empty: bool) {
         let node = self.nodes.remove(at);
         let (number, seat) = (node.number, node.seat.clone());
-        let (mut disk, mut task_offsets, mut id) =
-            (node.disk.clone(), node.task_offsets.clone(), Some(node.transactional_id.clone()));
+        let (mut disk, mut process, mut id) =
+            (node.disk.clone(), node.process.clone(), Some(node.transactional_id.clone()));
         drop(node);
         self.coordinator.expel(&seat, self.now);
         if self.plan.together {
@@ -802,20 +826,22 @@ impl Simulation {
             if crashed {
                 let other = self.nodes.remove(0);
                 self.coordinator.expel(&other.seat, self.now);
-                task_offsets = TaskOffsets::new();
+                process = Process::default();
                 let (other_number, other_id) = (other.number, other.transactional_id.clone());
                 drop(other);
-                let other = self.node(other_number, disk.clone(), task_offsets.clone(), Some(other_id));
+                let other = self.node(other_number, disk.clone(), process.clone(), Some(other_id));
                 self.nodes.push(other);
             }
         } else {
-            task_offsets = TaskOffsets::new();
+            if crashed || !self.plan.poison {
+                process = Process::default();
+            }
             if empty {
                 disk = self.disk();
                 id = None;
             }
         }
-        let node = self.node(number, disk, task_offsets, id);
+        let node = self.node(number, disk, process, id);
         self.nodes.push(node);
         self.nodes.sort_by_key(|node| node.number);
     }
@@ -876,7 +902,8 @@ impl Simulation {
     fn on_error(&mut self, at: usize, error: &WorkerError) {
         let text = error.to_string();
         *self.deaths.entry(text.clone()).or_default() += 1;
-        let expected = text.contains("does not pass by itself");
+        let poison = self.plan.poison && text.contains(POISON);
+        let expected = poison || text.contains("does not pass by itself");
         let node = &mut self.nodes[at];
         assert!(
             expected || node.closing.is_some(),
@@ -913,6 +940,36 @@ impl Simulation {
         }
     }
 
+    /// C4: while one task fails again and again, all others go on, and it does not pass its record.
+    fn outlive_poison(&mut self) {
+        let poisoned = TaskId::new(0, 0);
+        let end = self.now + 60_000;
+        let neighbours = || all_tasks().into_iter().filter(|task| *task != poisoned);
+        while neighbours().any(|task| self.left_of(task) > 0) {
+            assert!(self.now < end, "neighbours do not go on");
+            self.now += 1 + self.chaos.below(4) as i64;
+            self.cluster.tick(self.now);
+            self.network();
+            let at = self.chaos.below(self.nodes.len() as u64) as usize;
+            self.turn(at);
+        }
+        assert_eq!(self.cluster.offset("in", 0).unwrap_or(0), 0, "the record that fails was passed");
+        let failures: u64 = self.deaths.values().sum();
+        assert!((1..60).contains(&failures), "{failures} failures");
+        self.poisonous.store(false, Ordering::Relaxed);
+    }
+
+    /// Records of a task's input that are not committed.
+    fn left_of(&self, task: TaskId) -> usize {
+        let input = input_of(task);
+        let committed = self.cluster.offset(&input.topic, input.partition).unwrap_or(0);
+        self.cluster.read_partition(&input.topic, input.partition, committed).0.len()
+    }
+
+    fn is_held(&self, task: TaskId) -> bool {
+        self.nodes.iter().any(|node| node.process.failed_tasks.held_until(task, self.now).is_some())
+    }
+
     fn settle(&mut self) {
         self.chaos.faults = 0;
         self.cluster.0.borrow_mut().chaos.faults = 0;
@@ -920,7 +977,7 @@ impl Simulation {
             node.disk.1.lock().unwrap().0.faults = 0;
         }
         let (mut version, mut since) = (self.cluster.version(), self.now);
-        let end = self.now + 120_000;
+        let end = self.now + 200_000;
         while self.now < end {
             self.now += 1 + self.chaos.below(4) as i64;
             self.cluster.tick(self.now);
@@ -929,7 +986,8 @@ impl Simulation {
                 self.turn(at.min(self.nodes.len() - 1));
             }
             let running: usize = self.nodes.iter().map(|node| node.worker.tasks().count()).sum();
-            if self.cluster.version() != version || running != all_tasks().len() {
+            let held = all_tasks().into_iter().any(|task| self.is_held(task));
+            if self.cluster.version() != version || running != all_tasks().len() || held {
                 (version, since) = (self.cluster.version(), self.now);
             }
             if self.now - since > 3_000 && self.cluster.open_transactions() == 0 {
@@ -946,9 +1004,7 @@ impl Simulation {
         assert_eq!(owned, all_tasks(), "every task runs once");
         for task in all_tasks() {
             let input = input_of(task);
-            let committed = self.cluster.offset(&input.topic, input.partition).unwrap_or(0);
-            let left = self.cluster.read_partition(&input.topic, input.partition, committed).0;
-            assert!(left.is_empty(), "{input}: committed {committed}, not processed: {}", left.len());
+            assert_eq!(self.left_of(task), 0, "{input}: records that are not processed");
         }
         let mut expected: BTreeMap<Vec<u8>, i64> = BTreeMap::new();
         for (_, word, _) in self.cluster.read_committed("in") {
@@ -960,7 +1016,7 @@ impl Simulation {
         }
         let last: BTreeMap<Vec<u8>, i64> =
             seen.iter().map(|(key, counts)| (key.clone(), *counts.last().unwrap())).collect();
-        let exact = self.plan.guarantee == Guarantee::ExactlyOnce || self.plan.faults == 0;
+        let exact = self.plan.guarantee == Guarantee::ExactlyOnce || self.plan.faults == 0 && !self.plan.poison;
         if exact {
             let words = last.iter().filter(|(key, _)| !key.starts_with(b"task"));
             let words: BTreeMap<_, _> = words.map(|(key, count)| (key.clone(), *count)).collect();
@@ -1041,6 +1097,9 @@ fn run(seed: u64, plan: Plan) -> BTreeMap<String, u64> {
                 simulation.check_stores();
             }
         }
+        if plan.poison {
+            simulation.outlive_poison();
+        }
         simulation.settle();
         simulation.check_end();
     }));
@@ -1103,6 +1162,7 @@ fn plan(guarantee: Guarantee, faults: u64) -> impl Fn(u64) -> Plan {
         cached: seed % 2 == 1,
         together: seed % 4 >= 2,
         row_bytes: row_bytes[seed as usize % row_bytes.len()],
+        poison: false,
         faults,
         steps: 1500,
     }
@@ -1131,4 +1191,16 @@ fn exactly_once_survives_many_faults() {
 #[test]
 fn at_least_once_loses_nothing() {
     run_all(100, plan(Guarantee::AtLeastOnce, 1));
+}
+
+#[test]
+fn c4_a_poison_record_stops_nobody_but_its_task() {
+    for guarantee in [Guarantee::ExactlyOnce, Guarantee::AtLeastOnce] {
+        run_all(40, move |seed| Plan { poison: true, ..plan(guarantee, 0)(seed) });
+    }
+}
+
+#[test]
+fn c4_exactly_once_survives_faults_with_a_poison_record() {
+    run_all(60, |seed| Plan { poison: true, ..plan(Guarantee::ExactlyOnce, 1)(seed) });
 }

@@ -109,6 +109,9 @@ impl<B: FetchedBatch> Task<B> {
         let start = clock();
         let mut now = start;
         self.cx.wall_clock = now;
+        for queue in &mut self.group.queues {
+            self.cx.counters.dropped += std::mem::take(&mut queue.skipped);
+        }
         let mut processed = 0;
         while processed < max && self.cx.output.len() < OUTPUT_RECORDS && !self.cx.commit_requested {
             if processed % CLOCK_RECORDS == CLOCK_RECORDS - 1 {
@@ -159,7 +162,6 @@ impl<B: FetchedBatch> Task<B> {
         }
         cx.counters.processed += 1;
         queue.advance(cx.wall_clock);
-        cx.counters.dropped += std::mem::take(&mut queue.skipped);
         let stream_time = cx.stream_time;
         self.punctuate(PunctuationType::StreamTime, stream_time)
     }
@@ -293,21 +295,36 @@ impl<B: FetchedBatch> Task<B> {
         WorkerError::Production { task: self.id, topic: topic.clone(), error }
     }
 
+    /// Whether there is something that the task could do now.
+    pub(crate) fn has_work(&self, now: Timestamp) -> bool {
+        self.group.queues.iter().any(|queue| queue.head().is_some())
+            || !self.cx.output.is_empty()
+            || self.cx.timers.next_wall_clock().is_some_and(|at| at <= now)
+    }
+
+    /// How far each input partition was processed.
+    pub(crate) fn positions(&self) -> Vec<(TopicPartition, i64)> {
+        self.group.queues.iter().map(|queue| (queue.partition.clone(), queue.position())).collect()
+    }
+
     /// Whether there is anything to commit.
     pub(crate) fn needs_commit(&self) -> bool {
-        self.wrote || !self.cx.output.is_empty() || self.group.queues.iter().any(|queue| queue.consumed)
+        let changed = self.wrote || self.cx.processor_metadata.is_changed();
+        changed || !self.cx.output.is_empty() || self.group.queues.iter().any(|queue| queue.consumed)
     }
 
     /// The input positions that the next commit carries: of every partition that was read, or of all if the task only
-    /// wrote (rule C1).
+    /// wrote (rule C1), or if its processors have set metadata.
     pub(crate) fn offsets_to_commit(&self) -> Vec<OffsetToCommit> {
         let read = self.group.queues.iter().any(|queue| queue.consumed);
-        let queues = self.group.queues.iter().filter(|queue| queue.consumed || (self.wrote && !read));
+        let changed = self.cx.processor_metadata.is_changed();
+        let queues = self.group.queues.iter().filter(|queue| queue.consumed || (self.wrote && !read) || changed);
+        let processor = self.cx.processor_metadata.values();
         let offset = |queue: &crate::record_queue::RecordQueue<B>| OffsetToCommit {
             partition: queue.partition.clone(),
             offset: queue.position(),
             leader_epoch: queue.leader_epoch,
-            metadata: OffsetMetadata { partition_time: queue.partition_time, ..OffsetMetadata::default() }.encode(),
+            metadata: OffsetMetadata { partition_time: queue.partition_time, processor: processor.clone() }.encode(),
         };
         queues.map(offset).collect()
     }
@@ -316,6 +333,7 @@ impl<B: FetchedBatch> Task<B> {
     pub(crate) fn committed(&mut self) {
         self.wrote = false;
         self.cx.commit_requested = false;
+        self.cx.processor_metadata.committed();
         for queue in &mut self.group.queues {
             queue.consumed = false;
         }

@@ -21,7 +21,11 @@ use kafka_streams_topology::{OffsetReset, Topology};
 use crate::doubles::{FakeGroup, FakePorts, NOW, Row, Shared};
 use crate::port::BrokerErrorKind;
 use crate::restore::{RestoreEvent, RestoreStore, RestoreTask, StepResult};
-use crate::{Backends, Guarantee, PortSet, TaskOffsets, Turn, Worker, WorkerConfig, WorkerError, WorkerSetup};
+use crate::{
+    Backends, FailedTasks, Guarantee, PortSet, TaskOffsets, Turn, Worker, WorkerConfig, WorkerError, WorkerSetup,
+};
+
+mod failures;
 
 const CHANGELOG: &str = "app-counts-changelog";
 
@@ -52,6 +56,10 @@ struct Bench {
     stores: Lasting,
     worker: Worker<FakePorts>,
     now: i64,
+    topology: Arc<Topology>,
+    guarantee: Guarantee,
+    handlers: Handlers,
+    failed_tasks: FailedTasks,
 }
 
 fn counting() -> Topology {
@@ -85,6 +93,36 @@ impl Bench {
         guarantee: Guarantee,
         handlers: Handlers,
     ) -> Self {
+        cluster.tick(NOW);
+        Self::in_process(Arc::new(topology), cluster, stores, guarantee, handlers, FailedTasks::new())
+    }
+
+    /// The worker that takes the place of this one in its process, as after an error.
+    fn replaced(mut self) -> Self {
+        self.worker.abandon(self.now);
+        for _ in 0..1000 {
+            if matches!(self.worker.run_once(self.now), Ok(Turn::Closed)) {
+                break;
+            }
+        }
+        self.succeeded()
+    }
+
+    /// As [`replaced`](Bench::replaced), of a worker that was dropped as it was.
+    fn succeeded(self) -> Self {
+        let Bench { cluster, stores, topology, guarantee, handlers, failed_tasks, worker, .. } = self;
+        drop(worker);
+        Self::in_process(topology, cluster, stores, guarantee, handlers, failed_tasks)
+    }
+
+    fn in_process(
+        topology: Arc<Topology>,
+        cluster: Shared,
+        stores: Lasting,
+        guarantee: Guarantee,
+        handlers: Handlers,
+        failed_tasks: FailedTasks,
+    ) -> Self {
         let group = FakeGroup { cluster: cluster.clone(), events: Rc::new(RefCell::new(VecDeque::new())) };
         let config = WorkerConfig {
             application_id: "app".into(),
@@ -98,38 +136,47 @@ impl Bench {
             timestamp_extractor: TimestampExtractor::default(),
             max_uncommitted_rows: 1000,
             max_uncommitted_bytes: 1 << 20,
-            handlers,
+            handlers: handlers.clone(),
             probe: crate::CommitProbe::default(),
         };
         let clock = cluster.clone();
         let setup = WorkerSetup {
-            topology: Arc::new(topology),
+            topology: topology.clone(),
             config,
             backends: Backends { persistent: Arc::new(stores.clone()), in_memory: Arc::new(stores.clone()) },
             cache: ThreadCache::new(10_000),
             task_offsets: TaskOffsets::new(),
+            failed_tasks: failed_tasks.clone(),
             worker: 1,
             clock: Box::new(move || clock.now()),
         };
-        cluster.tick(NOW);
+        let now = cluster.now();
         let producers = cluster.clone();
         let ports = PortSet {
             fetch: cluster.fetch(),
             group: group.clone(),
             admin: cluster.admin(),
             restore: cluster.restore(),
-            make_producer: Box::new(move || Ok(producers.producer(guarantee == Guarantee::ExactlyOnce))),
+            make_producer: Box::new(move |batching| {
+                Ok(producers.producer(guarantee == Guarantee::ExactlyOnce, batching))
+            }),
         };
-        let worker = Worker::new(setup, ports, NOW).unwrap();
-        Bench { cluster, group, stores, worker, now: NOW }
+        let worker = Worker::new(setup, ports, now).unwrap();
+        Bench { cluster, group, stores, worker, now, topology, guarantee, handlers, failed_tasks }
     }
 
     fn assign(&self) {
-        let active = vec![(TaskId::new(0, 0), vec![TopicPartition::new("in", 0)])];
+        self.assign_partitions(1);
+    }
+
+    /// Assigns the tasks of the first partitions of the input.
+    fn assign_partitions(&self, partitions: i32) {
+        let task = |partition| (TaskId::new(0, partition), vec![TopicPartition::new("in", partition)]);
+        let active: Vec<_> = (0..partitions).map(task).collect();
         self.tell(WorkerEvent::Assigned(Assigned {
             generation: 1,
             member_id: "member".to_owned(),
-            added: vec![TaskId::new(0, 0)],
+            added: active.iter().map(|(id, _)| *id).collect(),
             active,
             standby: vec![],
             revoked: vec![],

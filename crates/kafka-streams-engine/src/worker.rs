@@ -7,7 +7,12 @@
 //! ```
 //! [`Worker::run_once`] is one turn of the loop. It never waits; its thread sleeps between turns.
 
+mod clock;
 mod commit;
+mod failure;
+mod one_by_one;
+mod output;
+mod party;
 mod rebalance;
 mod recover;
 mod start;
@@ -24,13 +29,18 @@ use crate::commit_point::CommitPoint;
 use crate::config::{Guarantee, WorkerConfig};
 use crate::deadline::earliest;
 use crate::error::WorkerError;
-use crate::port::{Admin, BrokerError, BrokerErrorKind, Call, CallId, Fetch, FetchEvent, Group, Produce, Reply};
+use crate::failed_tasks::FailedTasks;
+use crate::port::{
+    Admin, Batching, BrokerError, BrokerErrorKind, Call, CallId, Fetch, FetchEvent, Group, Produce, Reply,
+};
 use crate::restore::{Restore, RestoreEvent};
-use crate::task::{Drained, Task};
+use crate::task::Task;
 use crate::task_offsets::TaskOffsets;
 use commit::Commit;
 pub(crate) use commit::begin_transaction;
-use recover::{Recovery, Trouble};
+use one_by_one::OneByOne;
+use party::Party;
+use recover::{Attempts, Recovery, Trouble};
 use start::Starting;
 
 /// Records that a task processes before the next one has its turn.
@@ -41,6 +51,8 @@ const TURN_MS: i64 = 50;
 const ALIVE_INTERVAL_MS: i64 = 100;
 /// The longest sleep while a task is starting: what it waits for is asked again after this.
 const START_SLEEP_MS: i64 = 20;
+/// The longest sleep while tasks take turns.
+const SPLIT_SLEEP_MS: i64 = 5;
 /// An error that should pass and has not come again for so long has passed.
 const PASSED_MS: i64 = 30_000;
 /// The longest sleep: a turn costs microseconds, and a lost wake-up would cost no more than this.
@@ -70,9 +82,12 @@ pub struct PortSet<P: Ports> {
     pub admin: P::Admin,
     /// Restores stores elsewhere.
     pub restore: P::Restore,
-    /// Makes a producer: at the start, and after one was fenced.
-    pub make_producer: Box<dyn FnMut() -> Result<P::Produce, BrokerError>>,
+    /// Makes a producer: at the start, after one was fenced, and to send records one by one for a while.
+    pub make_producer: MakeProducer<P>,
 }
+
+/// Makes a producer that sends records as it is told; of the same transactional id every time.
+pub type MakeProducer<P> = Box<dyn FnMut(Batching) -> Result<<P as Ports>::Produce, BrokerError>>;
 
 /// Who opens the stores.
 #[derive(Clone)]
@@ -101,6 +116,8 @@ pub struct WorkerSetup {
     pub cache: ThreadCache,
     /// The tasks of the process.
     pub task_offsets: TaskOffsets,
+    /// Those of them that have failed.
+    pub failed_tasks: FailedTasks,
     /// Tells the workers of the process apart.
     pub worker: u32,
     /// The wall clock in milliseconds, for looking at it within a turn.
@@ -173,13 +190,14 @@ pub struct Worker<P: Ports> {
     backends: Backends,
     cache: ThreadCache,
     task_offsets: TaskOffsets,
+    failed_tasks: FailedTasks,
     worker: u32,
     clock: Box<dyn Fn() -> i64>,
     fetch: P::Fetch,
     group: P::Group,
     admin: P::Admin,
     restore: P::Restore,
-    make_producer: Box<dyn FnMut() -> Result<P::Produce, BrokerError>>,
+    make_producer: MakeProducer<P>,
     produce: P::Produce,
     /// Whether the producer may be used: at once, or after its transactions are initialised.
     producer_ready: bool,
@@ -190,14 +208,21 @@ pub struct Worker<P: Ports> {
     cancelling: BTreeSet<TaskId>,
     /// The task that begins the next turn.
     next_task: Option<TaskId>,
+    /// The task whose nodes are being called.
+    in_hand: Option<TaskId>,
+    party: Party,
+    one_by_one: OneByOne,
     revoking: Vec<Revoke>,
     commit: Commit,
     recovery: Option<Recovery>,
+    attempts: Attempts,
     /// Trouble that deliveries or the fetch reported, to be seen to between records.
     trouble: Option<Trouble>,
     mode: Mode,
     generation: i32,
     next_incarnation: u32,
+    /// The time of the last turn.
+    last_turn_ms: i64,
     last_commit_ms: i64,
     last_alive_ms: i64,
     purge: Purge,
@@ -247,8 +272,8 @@ impl<P: Ports> Worker<P> {
     /// The producer cannot be made.
     pub fn new(setup: WorkerSetup, ports: PortSet<P>, now: i64) -> Result<Self, WorkerError> {
         let PortSet { fetch, mut group, admin, restore, mut make_producer } = ports;
-        let produce =
-            make_producer().map_err(|error| WorkerError::Broker { what: "making a producer".to_owned(), error })?;
+        let produce = make_producer(Batching::AsConfigured)
+            .map_err(|error| WorkerError::Broker { what: "making a producer".to_owned(), error })?;
         let topics = setup.topology.source_topics();
         let topics = topics.map(|(topic, _)| topic.decorated(&setup.config.application_id).to_string()).collect();
         group.tell(Event::Subscribe { topics });
@@ -264,6 +289,7 @@ impl<P: Ports> Worker<P> {
             backends: setup.backends,
             cache: setup.cache,
             task_offsets: setup.task_offsets,
+            failed_tasks: setup.failed_tasks,
             worker: setup.worker,
             clock: setup.clock,
             fetch,
@@ -277,13 +303,18 @@ impl<P: Ports> Worker<P> {
             starting: BTreeMap::new(),
             cancelling: BTreeSet::new(),
             next_task: None,
+            in_hand: None,
+            party: Party::default(),
+            one_by_one: OneByOne::default(),
             revoking: Vec::new(),
             commit: Commit::default(),
             recovery: None,
+            attempts: Attempts::default(),
             trouble: None,
             mode: Mode::Running,
             generation: -1,
             next_incarnation: 0,
+            last_turn_ms: now,
             last_commit_ms: now,
             last_alive_ms: i64::MIN,
             purge: Purge { last_ms: now, ..Purge::default() },
@@ -305,9 +336,15 @@ impl<P: Ports> Worker<P> {
         if self.mode == Mode::Closed {
             return Ok(Turn::Closed);
         }
-        // A clock that was set back must not stop commits and signs of life until it has caught up.
-        self.last_commit_ms = self.last_commit_ms.min(now);
-        self.last_alive_ms = self.last_alive_ms.min(now);
+        let turn = self.turn(now);
+        if let Err(error) = &turn {
+            self.note_failure(error, now);
+        }
+        turn
+    }
+
+    fn turn(&mut self, now: i64) -> Result<Turn, WorkerError> {
+        self.follow_clock(now);
         self.tell_alive(now);
         let mut worked = self.follow_group(now)?;
         worked |= self.take_answers(now)?;
@@ -320,9 +357,11 @@ impl<P: Ports> Worker<P> {
         if self.recovery.is_some() {
             worked |= self.recover(now)?;
         } else if matches!(self.mode, Mode::Running | Mode::Closing { .. }) {
+            worked |= self.resume_batches(now)?;
             if self.mode == Mode::Running {
                 worked |= self.start_tasks(now)?;
             }
+            self.choose_party(now);
             if self.mode == Mode::Running && self.commit.is_idle() && self.producer_ready {
                 worked |= self.fill_queues(now)?;
                 let (processed, deadline) = self.process(now)?;
@@ -335,7 +374,7 @@ impl<P: Ports> Worker<P> {
             self.finish_revocations();
         }
         self.close_if_done();
-        self.note_running();
+        self.note_running(now);
         Ok(match self.mode {
             Mode::Closed => Turn::Closed,
             _ if worked => Turn::Worked,
@@ -392,48 +431,6 @@ impl<P: Ports> Worker<P> {
         if now >= self.last_alive_ms.saturating_add(ALIVE_INTERVAL_MS) {
             self.last_alive_ms = now;
             self.group.tell(Event::WorkerAlive);
-        }
-    }
-
-    /// Takes deliveries, and sees to it that the producer becomes ready.
-    fn serve_producer(&mut self) -> Result<bool, WorkerError> {
-        let recovering = self.recovery.is_some();
-        let (tasks, trouble) = (&mut self.tasks, &mut self.trouble);
-        let (mut worked, mut failed) = (false, None);
-        let mut current: Option<&mut Task<BatchOf<P>>> = None;
-        let mut by_incarnation: BTreeMap<u32, &mut Task<BatchOf<P>>> = BTreeMap::new();
-        let mut indexed = false;
-        let mut tasks_once = Some(tasks);
-        self.produce.poll(&mut |delivery| {
-            worked = true;
-            let incarnation = (delivery.tag >> 32) as u32;
-            if current.as_ref().is_none_or(|task| task.incarnation != incarnation) {
-                if !indexed {
-                    indexed = true;
-                    if let Some(tasks) = tasks_once.take() {
-                        by_incarnation = tasks.values_mut().map(|task| (task.incarnation, task)).collect();
-                    }
-                }
-                let next = by_incarnation.remove(&incarnation);
-                if let Some(previous) = current.take() {
-                    by_incarnation.insert(previous.incarnation, previous);
-                }
-                current = next;
-            }
-            let Some(task) = &mut current else { return };
-            match &delivery.result {
-                Err(_) if recovering || trouble.is_some() => {}
-                Err(error) if trouble_of(error).is_some() => *trouble = trouble_of(error),
-                _ => {
-                    if let Err(error) = task.on_delivery(delivery) {
-                        failed.get_or_insert(error);
-                    }
-                }
-            }
-        });
-        match failed {
-            Some(error) => Err(error),
-            None => Ok(worked),
         }
     }
 
@@ -499,6 +496,7 @@ impl<P: Ports> Worker<P> {
     fn process(&mut self, now: i64) -> Result<(bool, Option<i64>), WorkerError> {
         let (mut worked, mut wake_at) = (false, None);
         let mut ids: Vec<TaskId> = self.tasks.keys().copied().collect();
+        ids.retain(|id| self.party.has(*id));
         let first = self.next_task.take().and_then(|next| ids.iter().position(|id| *id >= next)).unwrap_or(0);
         ids.rotate_left(first);
         let deadline = (self.clock)() + TURN_MS;
@@ -512,34 +510,16 @@ impl<P: Ports> Worker<P> {
                 continue;
             }
             let Some(task) = self.tasks.get_mut(&id) else { continue };
+            self.in_hand = Some(id);
             let (processed, idle_until) =
                 task.process(&*self.clock, TURN_RECORDS, left, self.config.max_task_idle_ms)?;
             task.punctuate_wall_clock((self.clock)())?;
+            self.in_hand = None;
             worked |= processed > 0;
             wake_at = earliest(wake_at, earliest(idle_until, task.cx.timers.next_wall_clock()));
             self.drain(id, now)?;
         }
         Ok((worked, wake_at))
-    }
-
-    /// Hands a task's output to the producer; whether all of it was taken.
-    fn drain(&mut self, id: TaskId, now: i64) -> Result<bool, WorkerError> {
-        let Some(task) = self.tasks.get_mut(&id) else { return Ok(true) };
-        match task.drain_if_any(&mut self.produce, &mut self.in_transaction, self.config.guarantee)? {
-            Drained::All => Ok(true),
-            Drained::Blocked => Ok(false),
-            Drained::Broken(error) => match trouble_of(&error) {
-                Some(trouble) => {
-                    self.trouble = Some(trouble);
-                    Ok(false)
-                }
-                None => Err(WorkerError::Broker { what: format!("task {id}: writing"), error }),
-            },
-            Drained::Failing(topic, error) => {
-                self.bear(&format!("looking up output topic {topic}"), start::retriable_if_unknown(error), now)?;
-                Ok(false)
-            }
-        }
     }
 
     /// Deletes the records of repartition topics that are processed and committed.
@@ -566,8 +546,8 @@ impl<P: Ports> Worker<P> {
         Ok(())
     }
 
-    fn note_running(&mut self) {
-        let settled = self.starting.is_empty() && self.recovery.is_none() && self.generation >= 0;
+    fn note_running(&mut self, now: i64) {
+        let settled = !self.is_starting(now) && self.recovery.is_none() && self.generation >= 0;
         let running = settled && self.mode == Mode::Running;
         if running && !self.was_running {
             self.notices.push_back(Notice::Running);
@@ -584,6 +564,7 @@ impl<P: Ports> Worker<P> {
         let latest = now
             + match () {
                 () if busy => 1,
+                () if self.party.is_split() => SPLIT_SLEEP_MS,
                 () if self.starting.is_empty() => MAX_SLEEP_MS,
                 () => START_SLEEP_MS,
             };
@@ -600,16 +581,4 @@ fn fails(failing: &mut BTreeMap<String, Failing>, what: String, now: i64) -> i64
     }
     entry.last = now;
     now - entry.since
-}
-
-/// What an error of a sent record means for all tasks that share the producer (rule C4); `None` if it concerns the
-/// record alone.
-fn trouble_of(error: &BrokerError) -> Option<Trouble> {
-    match error.kind {
-        BrokerErrorKind::Fenced => Some(Trouble::Fenced { reason: error.to_string() }),
-        BrokerErrorKind::AbortRequired | BrokerErrorKind::Retriable | BrokerErrorKind::Rejoin => {
-            Some(Trouble::StartAnew { reason: error.to_string() })
-        }
-        _ => None,
-    }
 }

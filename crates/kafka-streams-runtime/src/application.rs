@@ -5,7 +5,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::Thread;
 
-use kafka_streams_engine::{Backends, CommitProbe, TaskOffsets, WorkerConfig};
+use kafka_streams_engine::{Backends, CommitProbe, FailedTasks, TaskOffsets, WorkerConfig};
 use kafka_streams_state::{MemoryBudget, StoreBackends, ThreadCache};
 use kafka_streams_topology::{PlanOptions, Topology};
 use uuid::Uuid;
@@ -31,6 +31,7 @@ pub(crate) struct Application<C: Clients> {
     pub(crate) backends: Backends,
     pub(crate) budget: Arc<MemoryBudget>,
     pub(crate) task_offsets: TaskOffsets,
+    pub(crate) failed_tasks: FailedTasks,
     pub(crate) clients: C,
     pub(crate) cluster: Arc<dyn ClusterAdmin>,
     pub(crate) handle: tokio::runtime::Handle,

@@ -19,6 +19,7 @@ mod leader;
 mod lifecycle;
 mod listener;
 pub mod port;
+mod replacement;
 mod restore_thread;
 mod signal;
 mod state;

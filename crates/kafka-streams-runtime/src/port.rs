@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use kafka_streams_core::{TopicId, TopicPartition};
-use kafka_streams_engine::port::{Admin, BrokerError, CommittedOffset, Fetch, Group, Produce};
+use kafka_streams_engine::port::{Admin, Batching, BrokerError, CommittedOffset, Fetch, Group, Produce};
 use kafka_streams_group::{ClassicConfig, LeadError};
 
 /// A future that may move between the threads of an executor.
@@ -55,7 +55,7 @@ pub trait Clients: Send + Sync + 'static {
     /// The client's settings are refused.
     fn restore_consumer(&self, thread: &str, waker: Waker) -> Result<Self::Fetch, BrokerError>;
 
-    /// The producer of a stream thread; transactional if it gets an id.
+    /// The producer of a stream thread; transactional if it gets an id. For a while it may have to send one by one.
     ///
     /// # Errors
     /// The client's settings are refused.
@@ -63,6 +63,7 @@ pub trait Clients: Send + Sync + 'static {
         &self,
         thread: &str,
         transactional_id: Option<&str>,
+        batching: Batching,
         waker: Waker,
     ) -> Result<Self::Produce, BrokerError>;
 

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kafka_streams_engine::port::BrokerErrorKind;
 use kafka_streams_engine::restore::{RestoreEvent, Restorer, RestorerConfig};
@@ -15,6 +15,7 @@ use crate::application::Application;
 use crate::clock::now_ms;
 use crate::leader::Leader;
 use crate::port::{Clients, Waker};
+use crate::replacement::Replacements;
 use crate::restore_thread::RestoreThread;
 use crate::{StreamThreadExceptionResponse, StreamsError, ThreadState};
 
@@ -64,6 +65,7 @@ enum End {
 
 impl<C: Clients> StreamThread<C> {
     pub(crate) fn run(self) {
+        let mut replacements = Replacements::default();
         loop {
             self.set_state(ThreadState::Starting);
             // A panic of the user's code ends this worker like an error of it, and not the instance without a word.
@@ -80,8 +82,21 @@ impl<C: Clients> StreamThread<C> {
             if !self.is_replaced(&error, response) {
                 break;
             }
+            self.rest(replacements.pause(&error, now_ms()));
         }
         self.set_state(ThreadState::Dead);
+    }
+
+    /// Waits, unless the instance is closed meanwhile.
+    fn rest(&self, pause: Duration) {
+        let end = Instant::now() + pause;
+        while self.application.lifecycle.state().is_running_or_rebalancing() {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            std::thread::park_timeout(left.min(RETRY));
+        }
     }
 
     /// Asks the user, once for each error, what follows from it.
@@ -272,7 +287,7 @@ impl<C: Clients> StreamThread<C> {
             let application = application.clone();
             let exactly_once = application.worker_config.guarantee == Guarantee::ExactlyOnce;
             let transactional_id = exactly_once.then(|| ids.transactional_id(thread));
-            move || application.clients.producer(&name, transactional_id.as_deref(), waker.clone())
+            move |batching| application.clients.producer(&name, transactional_id.as_deref(), batching, waker.clone())
         };
         let setup = WorkerSetup {
             topology: application.topology.clone(),
@@ -280,6 +295,7 @@ impl<C: Clients> StreamThread<C> {
             backends: application.backends.clone(),
             cache: application.thread_cache(),
             task_offsets: application.task_offsets.clone(),
+            failed_tasks: application.failed_tasks.clone(),
             worker: u32::try_from(thread).unwrap_or(u32::MAX),
             clock: Box::new(now_ms),
         };

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use kafka_streams_engine::{Backends, CommitProbe, Guarantee, WorkerConfig};
+use kafka_streams_engine::{Backends, CommitProbe, FailedTasks, Guarantee, WorkerConfig};
 use kafka_streams_state::{InMemoryBackends, MemoryBudget};
 use kafka_streams_topology::{OffsetReset, PlanOptions, Topology};
 use uuid::Uuid;
@@ -95,6 +95,7 @@ impl<C: Clients> KafkaStreams<C> {
             backends,
             budget,
             task_offsets,
+            failed_tasks: FailedTasks::new(),
             clients,
             cluster,
             handle: runtime.handle().clone(),

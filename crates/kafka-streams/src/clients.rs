@@ -8,7 +8,7 @@ use kafka_streams_client::group_plane::MemberHandle;
 use kafka_streams_client::network::{
     Address, Cluster, ConnectionSettings, Sasl, SaslMechanism, Secret, Security, Tls, TlsIdentity,
 };
-use kafka_streams_engine::port::{BrokerError, BrokerErrorKind};
+use kafka_streams_engine::port::{Batching, BrokerError, BrokerErrorKind};
 use kafka_streams_group::ClassicConfig;
 use kafka_streams_runtime::StreamsError;
 use kafka_streams_runtime::config::{self, ClientIds, ClientSettings, ProcessingGuarantee, StreamsSettings};
@@ -81,10 +81,17 @@ impl Clients for KafkaClients {
         self.fetch(&self.restore_consumer, format!("{thread}-restore-consumer"), true, waker)
     }
 
-    fn producer(&self, thread: &str, transactional_id: Option<&str>, waker: Waker) -> Result<RdProduce, BrokerError> {
+    fn producer(
+        &self,
+        thread: &str,
+        transactional_id: Option<&str>,
+        batching: Batching,
+        waker: Waker,
+    ) -> Result<RdProduce, BrokerError> {
         let properties = properties(&self.producer, format!("{thread}-producer"));
         let mut settings = ProduceSettings::new(properties, transactional_id.map(str::to_owned));
         settings.buffer_bytes = self.buffer_bytes;
+        settings.batching = batching;
         RdProduce::new(&settings, waker).map_err(|error| refused("make a producer", &error))
     }
 

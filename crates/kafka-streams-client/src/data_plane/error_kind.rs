@@ -51,6 +51,13 @@ pub(super) fn kind_of_delivery(code: i32, transactional: bool, producer_is_done:
     kind_of_code(code)
 }
 
+/// Whether a batch was refused for its size, or for that of one of its records.
+pub(super) fn is_for_size(code: i32) -> bool {
+    [RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE, RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE]
+        .iter()
+        .any(|known| *known as i32 == code)
+}
+
 /// The failure as the engine wants it.
 pub(super) fn broker_error(kind: BrokerErrorKind, action: impl Into<String>, failure: &Failure) -> BrokerError {
     BrokerError { kind, action: action.into(), message: failure.to_string() }

@@ -13,7 +13,7 @@ use kafka_streams_engine::port::{
 use kafka_streams_group::GroupMember;
 use rdkafka::bindings::rd_kafka_resp_err_t::*;
 
-use super::error_kind::{broker_error, kind_of_code, kind_of_delivery, kind_of_failure};
+use super::error_kind::{broker_error, is_for_size, kind_of_code, kind_of_delivery, kind_of_failure};
 use super::lane::{Lane, Step, StepKind};
 use super::log::PassingErrors;
 use super::partition_count::PartitionCount;
@@ -50,6 +50,8 @@ pub struct RdProduce {
     lane: Lane,
     transactional_id: Option<String>,
     in_transaction: bool,
+    /// Whether a batch is one record.
+    one_by_one: bool,
     /// Last, so that topics and queues go first.
     client: Arc<Client>,
 }
@@ -83,6 +85,7 @@ impl RdProduce {
             lane: Lane::new(client.clone(), waker),
             transactional_id: settings.transactional_id.clone(),
             in_transaction: false,
+            one_by_one: settings.sends_one_by_one(),
             client,
         })
     }
@@ -148,7 +151,11 @@ impl RdProduce {
         let DeliveryReport { tag, partition, result } = report;
         let result = result.map_err(|(topic, failure)| {
             let ended = self.client.fatal_error();
-            let kind = kind_of_delivery(failure.code, self.transactional_id.is_some(), ended.is_some());
+            let kind = match kind_of_delivery(failure.code, self.transactional_id.is_some(), ended.is_some()) {
+                // The broker says this of a batch, and librdkafka of all records in it.
+                _ if !self.one_by_one && is_for_size(failure.code) => BrokerErrorKind::BatchRefused,
+                kind => kind,
+            };
             if kind == BrokerErrorKind::UnknownTopic
                 && let Some(state) = self.topics.get(&*topic).and_then(|index| self.by_index.get_mut(*index))
             {

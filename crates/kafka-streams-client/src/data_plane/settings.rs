@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use kafka_streams_engine::port::Batching;
+
 use super::raw::{Client, Config, PropertyError, Role};
 
 /// Properties by librdkafka's names (its `CONFIGURATION.md`). Secrets are not shown by `Debug`.
@@ -133,12 +135,20 @@ pub struct ProduceSettings {
     pub transactional_id: Option<String>,
     /// Memory for records that wait for the broker, in bytes.
     pub buffer_bytes: usize,
+    /// Whether records may share a batch; [`Batching::OneByOne`] fixes `batch.num.messages=1`.
+    pub batching: Batching,
 }
 
 impl ProduceSettings {
     /// With [`DEFAULT_BUFFER_BYTES`].
     pub fn new(properties: Properties, transactional_id: Option<String>) -> Self {
-        ProduceSettings { properties, transactional_id, buffer_bytes: DEFAULT_BUFFER_BYTES }
+        let batching = Batching::AsConfigured;
+        ProduceSettings { properties, transactional_id, buffer_bytes: DEFAULT_BUFFER_BYTES, batching }
+    }
+
+    /// Whether a batch never holds more than one record.
+    pub(super) fn sends_one_by_one(&self) -> bool {
+        self.batching == Batching::OneByOne || self.properties.get(SHARED_BATCH) == Some("1")
     }
 
     pub(super) fn connect(&self) -> Result<Arc<Client>, SetupError> {
@@ -152,6 +162,9 @@ impl ProduceSettings {
             ("enable.metrics.push", "false".to_owned()),
         ];
         let mut fixed = vec![("delivery.report.only.error", "false")];
+        if self.batching == Batching::OneByOne {
+            fixed.push((SHARED_BATCH, "1"));
+        }
         match &self.transactional_id {
             Some(id) => fixed.push(("transactional.id", id)),
             None => defaults.push(("message.timeout.ms", "120000".to_owned())),
@@ -162,6 +175,9 @@ impl ProduceSettings {
 
 /// Memory of one stream thread for fetched records, and as much again for those to be written: 16 MiB.
 pub const DEFAULT_BUFFER_BYTES: usize = 16 * MIB;
+
+/// How many records a batch holds.
+const SHARED_BATCH: &str = "batch.num.messages";
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;

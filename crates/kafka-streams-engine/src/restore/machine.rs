@@ -196,7 +196,8 @@ impl<F: Fetch, A: Admin> Restorer<F, A> {
                 store.backend = Some(backend);
                 Ok(StepResult::Worked)
             }
-            Stage::Ask(at) if *at > now => Ok(StepResult::IdleUntil(Some(*at))),
+            // A time that lies further ahead was noted before the clock was set back.
+            Stage::Ask(at) if (now + 1..=now + RETRY_MS).contains(at) => Ok(StepResult::IdleUntil(Some(*at))),
             Stage::Ask(_) => {
                 if let Some(changelog) = &store.source.changelog {
                     let describe = self.admin.call(Call::DescribeTopics(vec![changelog.topic.clone()]));

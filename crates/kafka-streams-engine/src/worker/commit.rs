@@ -11,7 +11,8 @@ use crate::commit_point::CommitPoint;
 use crate::config::Guarantee;
 use crate::error::WorkerError;
 use crate::port::{Admin, BrokerError, BrokerErrorKind, Call, CallId, Group, OffsetToCommit, Produce, Progress, Reply};
-use crate::worker::recover::Trouble;
+use crate::task::Task;
+use crate::worker::recover::{Attempts, Trouble};
 use crate::worker::{Mode, Ports, Worker};
 
 /// Flushing a store may fill the cache of one that was flushed before it; a chain of stores is flushed through after as
@@ -51,6 +52,12 @@ impl Commit {
         self.stage == Stage::Idle
     }
 
+    pub(super) fn shift_back(&mut self, by: i64) {
+        if let Stage::CommitOffsets { retry_at, .. } = &mut self.stage {
+            *retry_at = retry_at.saturating_sub(by);
+        }
+    }
+
     pub(super) fn is_waiting_for(&self, call: CallId) -> bool {
         matches!(self.stage, Stage::CommitOffsets { call: Some(asked), .. } if asked == call)
     }
@@ -65,8 +72,8 @@ impl<P: Ports> Worker<P> {
                 self.finish_revocations();
                 return Ok(false);
             }
-            if !self.tasks.values().any(|task| task.needs_commit()) {
-                for task in self.tasks.values_mut() {
+            if !self.party().any(Task::needs_commit) {
+                for task in self.party_mut() {
                     task.cx.commit_requested = false;
                 }
                 self.last_commit_ms = now;
@@ -94,7 +101,10 @@ impl<P: Ports> Worker<P> {
         let wanted = !self.revoking.is_empty()
             || matches!(self.mode, Mode::Closing { .. })
             || now - self.last_commit_ms >= self.config.commit_interval_ms;
-        wanted || self.tasks.values().any(|task| task.cx.commit_requested) || self.too_much_uncommitted()
+        wanted
+            || self.party().any(|task| task.cx.commit_requested)
+            || self.too_much_uncommitted()
+            || self.slice_is_over(now)
     }
 
     /// A commit holds up the thread, so it is bounded by rows as well as by bytes.
@@ -111,14 +121,17 @@ impl<P: Ports> Worker<P> {
         match self.commit.stage {
             Stage::Idle => Ok(None),
             Stage::Flush { passes, flushed: false } => {
-                for task in self.tasks.values_mut() {
+                let (party, in_hand) = (&self.party, &mut self.in_hand);
+                for task in self.tasks.values_mut().filter(|task| party.has(task.id)) {
+                    *in_hand = Some(task.id);
                     task.flush_stores(now)?;
                 }
+                *in_hand = None;
                 Ok(Some(Stage::Flush { passes: passes + 1, flushed: true }))
             }
             Stage::Flush { passes, flushed: true } => {
                 let mut sent = false;
-                let ids: Vec<_> = self.tasks.keys().copied().collect();
+                let ids: Vec<_> = self.party().map(|task| task.id).collect();
                 for id in ids {
                     sent |= self.tasks.get(&id).is_some_and(|task| !task.cx.output.is_empty());
                     if !self.drain(id, now)? {
@@ -135,7 +148,7 @@ impl<P: Ports> Worker<P> {
                 }
                 self.config.probe.at(CommitPoint::AfterFlush);
                 // C1: every task that took part contributes an offset.
-                self.commit.offsets = self.tasks.values().flat_map(|task| task.offsets_to_commit()).collect();
+                self.commit.offsets = self.party().flat_map(Task::offsets_to_commit).collect();
                 match self.config.guarantee {
                     Guarantee::ExactlyOnce => {
                         let begun = begin_transaction(&mut self.produce, &mut self.in_transaction);
@@ -240,13 +253,15 @@ impl<P: Ports> Worker<P> {
     /// C5: a store that cannot take its batch is closed with its task, and the tail is restored.
     fn commit_stores(&mut self, now: i64) {
         let mut failed = Vec::new();
-        for (id, task) in &mut self.tasks {
+        for task in self.party_mut() {
+            let id = task.id;
             if let Err((store, error)) = task.commit_stores(now) {
                 tracing::error!(task = %id, %store, %error, "the store could not take its commit; the task is restored");
-                failed.push(*id);
+                failed.push(id);
             }
         }
         for id in failed {
+            self.note_store_failure(id, now);
             if let Some(task) = self.tasks.get_mut(&id) {
                 task.committed();
             }
@@ -256,11 +271,14 @@ impl<P: Ports> Worker<P> {
     }
 
     fn committed(&mut self, now: i64) {
-        for task in self.tasks.values_mut() {
+        let offsets = std::mem::take(&mut self.commit.offsets);
+        self.one_by_one.committed(&offsets);
+        for task in self.party_mut() {
             task.committed();
         }
+        self.attempts = Attempts::default();
         let prefix = format!("{}-", self.config.application_id);
-        for offset in self.commit.offsets.drain(..) {
+        for offset in offsets {
             let topic = &offset.partition.topic;
             if topic.starts_with(&prefix) && topic.ends_with("-repartition") {
                 self.purge.committed.insert(offset.partition, offset.offset);

@@ -108,7 +108,9 @@ impl<P: Ports> Worker<P> {
         }
         let sum = task.has_changelogs().then(|| task.offset_sum());
         drop(task);
+        self.party.remove_failed(id);
         if !keep {
+            partitions.iter().for_each(|partition| self.one_by_one.forget(partition));
             self.task_offsets.release(id, self.worker, sum);
             self.notices.push_back(Notice::Released { generation: self.generation, task: id });
         }

@@ -51,6 +51,12 @@ enum Offsets {
 }
 
 impl Starting {
+    pub(super) fn shift_back(&mut self, by: i64) {
+        if let Offsets::Ask(at) = &mut self.offsets {
+            *at = at.saturating_sub(by);
+        }
+    }
+
     pub(super) fn is_owned(&self) -> bool {
         self.owned
     }
@@ -95,6 +101,10 @@ impl<P: Ports> Worker<P> {
     }
 
     fn start_task(&mut self, id: TaskId, now: i64) -> Result<bool, WorkerError> {
+        // C4: what has failed is not tried again at once.
+        if self.failed_tasks.held_until(id, now).is_some() {
+            return Ok(false);
+        }
         let Some(starting) = self.starting.get_mut(&id) else { return Ok(false) };
         let mut worked = false;
         if !starting.owned {
@@ -342,6 +352,7 @@ impl<P: Ports> Worker<P> {
             return Err(WorkerError::Bug(format!("task {id} is not ready")));
         };
         self.check_inputs(id, &stores, &partitions, &positions)?;
+        self.in_hand = Some(id);
         let application = self.config.application_id.clone();
         let mut cx = TaskContext::new(id, application.clone(), self.config.handlers.clone());
         cx.wall_clock = now;
@@ -368,6 +379,7 @@ impl<P: Ports> Worker<P> {
             })?;
             let extractor = extractor.unwrap_or(self.config.timestamp_extractor);
             cx.stream_time = cx.stream_time.max(metadata.partition_time);
+            cx.processor_metadata.merge(&metadata.processor);
             queues.push(RecordQueue::new(partition, source, slot, extractor, offset, metadata.partition_time));
         }
         let states =
@@ -379,6 +391,10 @@ impl<P: Ports> Worker<P> {
         task.init(now)?;
         if task.has_changelogs() {
             self.task_offsets.runs(id);
+        }
+        self.in_hand = None;
+        if self.failed_tasks.contains(id) {
+            self.party.add_failed(id);
         }
         self.tasks.insert(id, task);
         self.tell_offset_sums();
