@@ -42,6 +42,7 @@
 mod builder;
 mod change_serde;
 mod error;
+mod fallible;
 mod graph;
 mod grouped;
 mod grouped_table;
@@ -57,6 +58,7 @@ mod option;
 mod prefix;
 mod stream;
 mod table;
+mod table_stream;
 mod time_windowed_serde;
 mod time_windows;
 mod view;

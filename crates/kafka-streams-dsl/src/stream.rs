@@ -43,9 +43,10 @@ pub struct KStream<K, V> {
 }
 
 /// What changes of the records.
-const SAME: Traits = Traits { changes_key: false, changes_value: false, merges: false, takes_null_keys: false };
-const NEW_KEY: Traits = Traits { changes_key: true, ..SAME };
-const NEW_VALUE: Traits = Traits { changes_value: true, ..SAME };
+pub(crate) const SAME: Traits =
+    Traits { changes_key: false, changes_value: false, merges: false, takes_null_keys: false };
+pub(crate) const NEW_KEY: Traits = Traits { changes_key: true, ..SAME };
+pub(crate) const NEW_VALUE: Traits = Traits { changes_value: true, ..SAME };
 
 impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// The records for which `predicate` is true.
@@ -704,7 +705,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     }
 
     /// Adds a node without a store below the stream.
-    fn attach<K2, V2, N>(
+    pub(crate) fn attach<K2, V2, N>(
         &self,
         name: Option<String>,
         prefix: &str,
@@ -725,7 +726,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
         graph.add(&[self.node], name, traits, Body::Node(lowering))
     }
 
-    fn with_new_key<K2, V2>(&self, node: GraphId, values: Option<SharedSerde<V2>>) -> KStream<K2, V2> {
+    pub(crate) fn with_new_key<K2, V2>(&self, node: GraphId, values: Option<SharedSerde<V2>>) -> KStream<K2, V2> {
         KStream {
             graph: self.graph.clone(),
             node,
@@ -737,7 +738,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
         }
     }
 
-    fn with_new_value<V2>(&self, node: GraphId) -> KStream<K, V2> {
+    pub(crate) fn with_new_value<V2>(&self, node: GraphId) -> KStream<K, V2> {
         KStream {
             graph: self.graph.clone(),
             node,

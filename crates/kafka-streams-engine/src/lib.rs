@@ -23,6 +23,8 @@ mod task;
 
 mod position;
 
+mod solo;
+
 mod task_offsets;
 
 mod failed_tasks;
@@ -43,5 +45,6 @@ pub use config::{Guarantee, WorkerConfig};
 pub use error::WorkerError;
 pub use failed_tasks::FailedTasks;
 pub use position::OffsetMetadata;
+pub use solo::{InputRecord, RecordLog, SoloSetup, SoloTask};
 pub use task_offsets::{LATEST_OFFSET, TaskOffsets};
 pub use worker::{Backends, MakeProducer, Notice, PortSet, Ports, Turn, Worker, WorkerSetup};

@@ -37,7 +37,7 @@ use crate::restore::{Restore, RestoreEvent};
 use crate::task::Task;
 use crate::task_offsets::TaskOffsets;
 use commit::Commit;
-pub(crate) use commit::begin_transaction;
+pub(crate) use commit::{MAX_FLUSH_PASSES, begin_transaction};
 use one_by_one::OneByOne;
 use party::Party;
 use recover::{Attempts, Recovery, Trouble};

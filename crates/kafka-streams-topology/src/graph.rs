@@ -77,13 +77,15 @@ impl Topology {
         self.repartition_topics.iter().map(|topic| (TopicName::internal(topic.name.clone()), topic.partitions))
     }
 
-    /// The groups of topics that are joined, and so must have equal numbers of partitions.
+    /// The groups of topics that are joined, and so must have equal numbers of partitions. Groups with a topic in common
+    /// are one (`InternalTopologyBuilder.copartitionGroups` of the JVM).
     pub fn copartition_groups(&self) -> impl Iterator<Item = Vec<&TopicName>> {
         let topics = |source: &NodeId| match self.node(*source).map(|node| &node.kind) {
             Some(NodeKind::Source { topics, .. }) => topics.as_slice(),
             _ => &[],
         };
-        self.copartitions.iter().map(move |group| group.iter().flat_map(topics).collect())
+        let joined = self.copartitions.iter().map(|group| group.iter().flat_map(topics).collect());
+        united(joined).into_iter()
     }
 
     /// Makes the nodes and stores of one task of `subtopology`, on the thread that calls.
@@ -103,6 +105,30 @@ impl Topology {
         let Some(part) = usize::try_from(subtopology).ok().and_then(|id| self.subtopologies.get(id)) else {
             return Err(Failure::bug(format!("there is no sub-topology {subtopology}")));
         };
+        self.wire_part(part, application_id, partitions, store_parts)
+    }
+
+    /// Makes the nodes and stores of all sub-topologies as one task, which has one stream time and one order of flushing:
+    /// what a test driver runs (`TopologyTestDriver` of the JVM). Everything else is as with [`wire`](Topology::wire).
+    ///
+    /// # Errors
+    /// As [`wire`](Topology::wire).
+    pub fn wire_whole(
+        &self,
+        application_id: &str,
+        partitions: &dyn Fn(&str) -> Option<i32>,
+        store_parts: &mut OpenStore<'_>,
+    ) -> Step<TaskGraph> {
+        self.wire_part(&Subtopology::whole(&self.nodes), application_id, partitions, store_parts)
+    }
+
+    fn wire_part(
+        &self,
+        part: &Subtopology,
+        application_id: &str,
+        partitions: &dyn Fn(&str) -> Option<i32>,
+        store_parts: &mut OpenStore<'_>,
+    ) -> Step<TaskGraph> {
         let mut routes = Vec::new();
         let sink_routes = self.route_sinks(part, application_id, &mut routes);
         let (typed, stores) = self.open_stores(part, application_id, &mut routes, store_parts)?;
@@ -177,10 +203,10 @@ impl Topology {
             };
             let (any, store) = (declared.build)(store_parts(spec, route)?);
             if let Some(slot) = typed.get_mut(index) {
-                *slot = Some(any);
+                *slot = Some(any.clone());
             }
             let source_changelog = declared.source_changelog.is_some();
-            stores.push(TaskStore { spec: spec.clone(), changelog, source_changelog, store });
+            stores.push(TaskStore { spec: spec.clone(), changelog, source_changelog, store, typed: any });
         }
         Ok((typed, stores))
     }
@@ -209,6 +235,23 @@ impl fmt::Debug for Topology {
             .field("subtopologies", &self.subtopologies)
             .finish_non_exhaustive()
     }
+}
+
+/// Puts groups with a member in common together, until none is left.
+fn united<'t>(groups: impl Iterator<Item = Vec<&'t TopicName>>) -> Vec<Vec<&'t TopicName>> {
+    let mut disjoint: Vec<Vec<&TopicName>> = Vec::new();
+    for mut group in groups {
+        let (overlapping, others): (Vec<_>, Vec<_>) =
+            disjoint.into_iter().partition(|known| known.iter().any(|topic| group.contains(topic)));
+        for known in overlapping.into_iter().flatten() {
+            if !group.contains(&known) {
+                group.push(known);
+            }
+        }
+        disjoint = others;
+        disjoint.push(group);
+    }
+    disjoint
 }
 
 fn push_route(routes: &mut Vec<Route>, route: Route) -> RouteId {
@@ -272,6 +315,8 @@ pub struct TaskStore {
     pub source_changelog: bool,
     /// The store.
     pub store: Rc<dyn StateStore>,
+    /// The store as its own type, for whoever knows it.
+    pub typed: Rc<dyn Any>,
 }
 
 impl fmt::Debug for TaskStore {

@@ -34,6 +34,7 @@ mod source_node;
 mod store;
 mod store_refs;
 mod subtopology;
+mod subtopology_topics;
 mod topic;
 mod wiring;
 
@@ -49,5 +50,6 @@ pub use source_node::{OffsetReset, SourceSpec};
 pub use store::{StoreIndex, StoreRef};
 pub use store_refs::StoreRefs;
 pub use subtopology::Subtopology;
+pub use subtopology_topics::{SubtopologyTopics, TopicSettings};
 pub use topic::TopicName;
 pub use wiring::{Ingest, Wiring};

@@ -54,6 +54,14 @@ pub(crate) fn subtopologies(nodes: &[Node], stores: usize) -> Vec<Subtopology> {
 }
 
 impl Subtopology {
+    /// All nodes as one part, whether they are connected or not.
+    pub(crate) fn whole(nodes: &[Node]) -> Self {
+        let mut part = Subtopology { id: 0, nodes: vec![], source_topics: vec![], sink_topics: vec![], stores: vec![] };
+        nodes.iter().for_each(|node| part.add(node));
+        part.stores.sort_unstable();
+        part
+    }
+
     fn add(&mut self, node: &Node) {
         self.nodes.push(node.id);
         match &node.kind {

@@ -17,7 +17,7 @@ use crate::worker::{Mode, Ports, Worker};
 
 /// Flushing a store may fill the cache of one that was flushed before it; a chain of stores is flushed through after as
 /// many passes as it is long, and a pass that sends nothing ends it.
-const MAX_FLUSH_PASSES: u32 = 64;
+pub(crate) const MAX_FLUSH_PASSES: u32 = 64;
 /// Wait before offsets are committed again.
 const RETRY_MS: i64 = 50;
 

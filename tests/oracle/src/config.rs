@@ -1,0 +1,75 @@
+//! The configuration of a case: by Kafka's names, to what builder and driver take.
+
+use std::collections::BTreeMap;
+
+use kafka_streams_core::EmitIntervals;
+use kafka_streams_core::handler::LogAndContinue;
+use kafka_streams_dsl::Optimization;
+use kafka_streams_testing::TestDriverSettings;
+use serde_json::Value as Json;
+
+use crate::fault::Fault;
+use crate::spec::text;
+
+/// What a case's configuration comes to.
+pub struct Config {
+    /// `topology.optimization`.
+    pub optimizations: Vec<Optimization>,
+    /// The driver's settings.
+    pub settings: TestDriverSettings,
+}
+
+/// `application.id` of all cases.
+pub const APPLICATION: &str = "app";
+
+const LOG_AND_CONTINUE: &str = "org.apache.kafka.streams.errors.LogAndContinueExceptionHandler";
+const LOG_AND_CONTINUE_PROCESSING: &str = "org.apache.kafka.streams.errors.LogAndContinueProcessingExceptionHandler";
+
+impl Config {
+    /// Reads the configuration of a case.
+    ///
+    /// # Errors
+    /// A value that Kafka refuses, or a key that the interpreter does not know.
+    pub fn read(config: &BTreeMap<String, Json>, wall_clock: i64) -> Result<Self, Fault> {
+        let mut optimizations = Vec::new();
+        let mut settings = TestDriverSettings::default().with_application_id(APPLICATION).with_wall_clock(wall_clock);
+        let mut emit = EmitIntervals { outer_join_ms: 0, window_close_ms: 0 };
+        for (key, value) in config {
+            let value = text(value);
+            match key.as_str() {
+                "topology.optimization" => optimizations = optimizations_of(&value)?,
+                "statestore.cache.max.bytes" => settings = settings.with_cache_bytes(number(key, &value)?),
+                "deserialization.exception.handler" if value == LOG_AND_CONTINUE => {
+                    settings = settings.with_deserialization_handler(LogAndContinue);
+                }
+                "processing.exception.handler" if value == LOG_AND_CONTINUE_PROCESSING => {
+                    settings = settings.with_processing_handler(LogAndContinue);
+                }
+                "__emit.interval.ms.kstreams.outer.join.spurious.results.fix__" => {
+                    emit.outer_join_ms = number(key, &value)?
+                }
+                "__emit.interval.ms.kstreams.windowed.aggregation__" => emit.window_close_ms = number(key, &value)?,
+                _ => return Fault::not_built(format!("configuration {key}={value}")),
+            }
+        }
+        Ok(Config { optimizations, settings: settings.with_emit_intervals(emit) })
+    }
+}
+
+fn optimizations_of(value: &str) -> Result<Vec<Optimization>, Fault> {
+    match value {
+        "all" => return Ok(Optimization::ALL.to_vec()),
+        "none" => return Ok(Vec::new()),
+        _ => {}
+    }
+    let of = |name: &str| match name.trim() {
+        "reuse.ktable.source.topics" => Ok(Optimization::ReuseKtableSourceTopics),
+        "merge.repartition.topics" => Ok(Optimization::MergeRepartitionTopics),
+        other => Err(Fault::Config(format!("topology.optimization={other} is none of Kafka's"))),
+    };
+    value.split(',').map(of).collect()
+}
+
+fn number<T: std::str::FromStr>(key: &str, value: &str) -> Result<T, Fault> {
+    value.parse().map_err(|_| Fault::Config(format!("{key}={value} is no number of its range")))
+}

@@ -1,0 +1,92 @@
+//! Our errors under the names that the JVM has for them.
+
+use kafka_streams_dsl::BuildError;
+use kafka_streams_naming::NameError;
+use kafka_streams_testing::TestDriverError;
+use kafka_streams_topology::TopologyError;
+
+use crate::fault::Fault;
+
+/// An exception of the JVM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JvmError {
+    /// Its class.
+    pub class: &'static str,
+    /// Its message, where it is compared.
+    pub message: Option<String>,
+}
+
+const TOPOLOGY_EXCEPTION: &str = "org.apache.kafka.streams.errors.TopologyException";
+const STREAMS_EXCEPTION: &str = "org.apache.kafka.streams.errors.StreamsException";
+const CONFIG_EXCEPTION: &str = "org.apache.kafka.common.config.ConfigException";
+const ILLEGAL_ARGUMENT: &str = "java.lang.IllegalArgumentException";
+
+/// The exception that the JVM has for what stopped the building; `None` for what the interpreter cannot do.
+pub fn of_fault(fault: &Fault) -> Option<JvmError> {
+    match fault {
+        Fault::NotBuilt(_) | Fault::BadCase(_) => None,
+        Fault::Config(_) => Some(JvmError { class: CONFIG_EXCEPTION, message: None }),
+        Fault::Build(error) => Some(of_build(error)),
+        Fault::Topology(error) => Some(of_topology(error)),
+    }
+}
+
+/// The exception that the JVM has for a failure of the driver.
+pub fn of_driver(error: &TestDriverError) -> JvmError {
+    match error {
+        TestDriverError::UnknownTopic { .. } => JvmError { class: ILLEGAL_ARGUMENT, message: None },
+        _ => JvmError { class: STREAMS_EXCEPTION, message: None },
+    }
+}
+
+fn of_build(error: &BuildError) -> JvmError {
+    match error {
+        // The JVM throws at the first.
+        BuildError::Several { errors } => errors.first().map_or_else(|| other(error), of_build),
+        BuildError::Topology(error) => of_topology(error),
+        BuildError::OverlappingTopics { topic } => {
+            topology(format!("Topic {topic} has already been registered by another source."))
+        }
+        BuildError::IllegalWindows { .. } | BuildError::RetentionTooShort { .. } => {
+            JvmError { class: ILLEGAL_ARGUMENT, message: None }
+        }
+        _ => other(error),
+    }
+}
+
+fn of_topology(error: &TopologyError) -> JvmError {
+    match error {
+        TopologyError::IllegalName { error, .. } => topology(illegal_name(error)),
+        TopologyError::DuplicateNode { name } => topology(format!("Processor {name} is already added.")),
+        TopologyError::DuplicateStore { name } => topology(format!("StateStore {name} is already added.")),
+        TopologyError::TopicReadTwice { topic, .. } => {
+            topology(format!("Topic {topic} has already been registered by another source."))
+        }
+        TopologyError::UnknownNode { node, .. } => topology(format!("Parent node {node} is unknown.")),
+        TopologyError::UnknownStore { store, .. } => topology(format!("StateStore {store} is not added yet.")),
+        other => JvmError { class: TOPOLOGY_EXCEPTION, message: Some(other.to_string()) },
+    }
+}
+
+fn topology(message: impl std::fmt::Display) -> JvmError {
+    JvmError { class: TOPOLOGY_EXCEPTION, message: Some(format!("Invalid topology: {message}")) }
+}
+
+fn other(error: &BuildError) -> JvmError {
+    JvmError { class: TOPOLOGY_EXCEPTION, message: Some(error.to_string()) }
+}
+
+/// `Named.validate` and `Topic.validate` of the JVM.
+fn illegal_name(error: &NameError) -> String {
+    match error {
+        NameError::Empty => "Name is illegal, it can't be empty".to_owned(),
+        NameError::Dots { .. } => "Name cannot be \".\" or \"..\"".to_owned(),
+        NameError::TooLong { name, .. } => {
+            format!("Name is illegal, it can't be longer than 249 characters, name: {name}")
+        }
+        NameError::IllegalCharacter { name, .. } => format!(
+            "Name \"{name}\" is illegal, it contains a character other than ASCII alphanumerics, '.', '_' and '-'"
+        ),
+        other => other.to_string(),
+    }
+}

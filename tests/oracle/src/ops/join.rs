@@ -1,0 +1,68 @@
+//! Joins, a function for each kind.
+
+use kafka_streams_dsl::Joined;
+
+use crate::build::Build;
+use crate::fault::Fault;
+use crate::menu::{self, joiner_uses_key};
+use crate::node::{AnyKey, AnyRow, AnyStream, AnyTable, Node, Stream, Table};
+use crate::spec::{Function, JoinKind, Op};
+use crate::value::{Key, Shared, Value, ValueSerde};
+
+/// Adds a join.
+///
+/// # Errors
+/// See [`Fault`].
+pub fn add(build: &mut Build, op: &Op) -> Result<(), Fault> {
+    match op {
+        Op::JoinTable { r#in, with, id, kind, joiner, grace, name } => {
+            if grace.is_some() {
+                return Fault::not_built("stream-table join with grace");
+            }
+            let join = StreamTable { kind: *kind, joiner, name: name.as_deref() };
+            let node = match (build.stream(r#in)?, build.table(with)?) {
+                (AnyStream::Plain(stream), AnyTable::Plain(table)) => join.of(stream, table)?,
+                (AnyStream::Plain(stream), AnyTable::Counts(table)) => join.of(stream, table)?,
+                (AnyStream::Windowed(stream), AnyTable::Windowed(table)) => join.of(stream, table)?,
+                (AnyStream::Windowed(stream), AnyTable::WindowedCounts(table)) => join.of(stream, table)?,
+                _ => return Fault::bad_case("joinTable of different keys"),
+            };
+            build.put(id, node);
+            Ok(())
+        }
+        Op::JoinStream(_) => Fault::not_built("joinStream"),
+        Op::JoinGlobal { .. } => Fault::not_built("joinGlobal"),
+        Op::JoinTables(_) => Fault::not_built("joinTables"),
+        Op::FkJoin(_) => Fault::not_built("fkJoin"),
+        _ => Fault::bad_case("no join"),
+    }
+}
+
+struct StreamTable<'o> {
+    kind: JoinKind,
+    joiner: &'o Function,
+    name: Option<&'o str>,
+}
+
+impl StreamTable<'_> {
+    fn of<K: AnyKey, V: AnyRow>(&self, stream: Stream<K>, table: Table<K, V>) -> Result<Node, Fault> {
+        let joiner = menu::joiner(self.joiner, stream.values, table.values)?;
+        let with_key = joiner_uses_key(self.joiner);
+        let mut joined = Joined::with(Shared(stream.keys.clone()), ValueSerde(stream.values));
+        if let Some(name) = self.name {
+            joined = joined.with_name(name);
+        }
+        let f = move |key: &K, value: Value, row: Option<V>| {
+            let row = Value::from(row.map(V::value));
+            if with_key { (joiner.f)(key, &value, &row) } else { (joiner.f)(&Key(None), &value, &row) }
+        };
+        let result = match self.kind {
+            JoinKind::Inner => {
+                stream.stream.join_with(&table.table, move |key, value, row| f(key, value, Some(row)), joined)
+            }
+            JoinKind::Left => stream.stream.left_join_with(&table.table, f, joined),
+            JoinKind::Outer => return Fault::bad_case("there is no outer join of a stream and a table"),
+        };
+        Ok(K::stream(Stream { stream: result, keys: stream.keys, values: joiner.out }))
+    }
+}
