@@ -47,6 +47,17 @@ pub enum BuildError {
         /// What is wrong.
         rule: &'static str,
     },
+    /// A join on a foreign key does not know how the rows of a table are written.
+    #[error(
+        "node {node} needs the serde of the {side} table's values, which is not known; store that table with \
+         `Materialized::with` or `Materialized::named`"
+    )]
+    UnknownValueSerde {
+        /// The node.
+        node: String,
+        /// `left` or `right`.
+        side: &'static str,
+    },
     /// A window store that was named for a join does not fit its windows.
     #[error(
         "store {store} does not fit its join: it must keep duplicates, and have windows of {window_size_ms} ms and a \

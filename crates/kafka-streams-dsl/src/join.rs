@@ -1,5 +1,6 @@
 //! Joins, one file for each pair of sides.
 
+mod foreign_key;
 mod stream_stream;
 mod stream_table;
 mod table_table;

@@ -74,7 +74,9 @@ pub use kafka_streams_naming::Naming;
 pub use kafka_streams_state::{Window, Windowed};
 pub use kafka_streams_topology::{OffsetReset, StoreRef, StoreRefs, StreamPartitioner};
 pub use optimize::Optimization;
-pub use option::{Consumed, Grouped, Joined, Materialized, Produced, Repartitioned, StreamJoined, WindowStoreSupplier};
+pub use option::{
+    Consumed, Grouped, Joined, Materialized, Produced, Repartitioned, StreamJoined, TableJoined, WindowStoreSupplier,
+};
 pub use stream::KStream;
 pub use table::KTable;
 pub use time_windowed_serde::TimeWindowedSerde;

@@ -12,6 +12,7 @@
 //!
 //! Each operator hands over a [`Lowering`]: a closure that knows the operator's types and is called once.
 
+pub(crate) mod foreign_key;
 pub(crate) mod stream_join;
 pub(crate) mod table_join;
 

@@ -1,6 +1,7 @@
 //! The nodes that keep state: what a record does there, in each task. Stateless nodes are closures beside their operator.
 
 pub(crate) mod aggregate;
+pub(crate) mod foreign_key;
 pub(crate) mod stream_self_join;
 pub(crate) mod stream_stream_join;
 pub(crate) mod stream_table_join;

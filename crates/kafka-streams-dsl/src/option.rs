@@ -11,6 +11,7 @@ mod produced;
 mod repartitioned;
 mod serdes;
 mod stream_joined;
+mod table_joined;
 mod window_store_supplier;
 
 pub use consumed::Consumed;
@@ -20,4 +21,5 @@ pub use materialized::Materialized;
 pub use produced::Produced;
 pub use repartitioned::Repartitioned;
 pub use stream_joined::StreamJoined;
+pub use table_joined::TableJoined;
 pub use window_store_supplier::WindowStoreSupplier;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kafka_streams_core::serde::StringSerde;
 use kafka_streams_dsl::{
-    JoinWindows, KStream, KTable, Materialized, Naming, Optimization, StreamJoined, StreamsBuilder,
+    JoinWindows, KStream, KTable, Materialized, Naming, Optimization, StreamJoined, StreamsBuilder, TableJoined,
 };
 
 use crate::strings;
@@ -103,4 +103,13 @@ fn a_table_table_join_is_written_as_on_the_jvm() {
     check("table-table-join-named", &[], tables(named));
     let unnamed = |l: &Table, r: &Table| l.join_with(r, |l, r| l + &r, Materialized::with(StringSerde, StringSerde));
     check("table-table-join-materialized-without-name", &[], tables(unnamed));
+}
+
+#[test]
+fn a_foreign_key_join_is_written_as_on_the_jvm() {
+    let declare = |joined: TableJoined<String, String>, stored: Materialized<String, String>| {
+        tables(move |l, r| l.join_foreign_key_with(r, |_, v| v.clone(), |l, r| l + &r, joined, stored))
+    };
+    check("foreign-key-join", &[], declare(TableJoined::default(), Materialized::default()));
+    check("foreign-key-join-named", &[], declare(TableJoined::named("fk"), Materialized::named("fkstore")));
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that panics has failed")]
 
+mod foreign_key;
 mod golden;
 mod stream_stream;
 #[path = "../support/mod.rs"]
