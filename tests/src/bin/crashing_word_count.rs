@@ -1,6 +1,6 @@
 //! The word count of the examples, with a wish to die: it kills itself at a named point of the commit cycle.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use clap::Parser;
 use kafka_streams::engine::{CommitPoint, CommitProbe};
@@ -36,6 +36,9 @@ struct Options {
     /// The store has no changelog.
     #[arg(long)]
     unlogged: bool,
+    /// The point counts only once rows were spilled.
+    #[arg(long)]
+    once_spilled: bool,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -68,7 +71,14 @@ async fn main() -> anyhow::Result<()> {
         .properties(settings.map(|(key, value)| (key.to_owned(), value.to_owned())));
     let streams = KafkaStreams::new(builder.build()?, config)?;
     let (passed, crash_at, after) = (AtomicU32::new(0), options.crash_at, options.after);
+    let counts = AtomicBool::new(!options.once_spilled);
     streams.set_commit_probe(CommitProbe::new(move |point: CommitPoint| {
+        if point == CommitPoint::InSpill {
+            counts.store(true, Ordering::Relaxed);
+        }
+        if !counts.load(Ordering::Relaxed) {
+            return;
+        }
         if format!("{point:?}") == crash_at && passed.fetch_add(1, Ordering::Relaxed) >= after {
             #[expect(unsafe_code, reason = "the very end of this process")]
             // SAFETY: sends a signal to this process, which ends it at once.

@@ -71,6 +71,11 @@ impl ThreadCache {
         self.0.bytes.get() + bytes <= self.0.max_bytes
     }
 
+    /// Stops counting an evicted entry.
+    pub(crate) fn release(&self, bytes: usize) {
+        self.subtract(bytes);
+    }
+
     fn add(&self, bytes: usize) {
         self.0.bytes.set(self.0.bytes.get() + bytes);
     }
@@ -129,8 +134,9 @@ pub(crate) enum Evicted {
     Nothing,
     /// An entry that is below as well.
     Clean,
-    /// An update: it is to be flushed, and all others after it.
-    Dirty(DirtyEntry),
+    /// An update: it is to be flushed, and all others after it. Its bytes count until [`ThreadCache::release`] is called
+    /// with them.
+    Dirty(DirtyEntry, usize),
 }
 
 /// Bytes of an entry besides its key: the JVM's node with three references.
@@ -248,11 +254,12 @@ impl StoreCache {
             self.remove(eldest);
             return Evicted::Clean;
         }
+        let size = std::mem::take(&mut self.entries.0[eldest as usize].size);
         let entry = self.entries.0[eldest as usize].take_dirty();
         self.by_write.unlink(eldest);
         // The order of keys still names the slot; the flush that follows at once clears it.
         self.remove_taken(eldest, &entry.key);
-        Evicted::Dirty(entry)
+        Evicted::Dirty(entry, size)
     }
 
     /// Appends all updates to `out` in the order of their last write, and marks them clean.
@@ -487,6 +494,8 @@ impl Chain {
 
 #[cfg(test)]
 mod tests {
+    use kafka_streams_core::Headers;
+
     use super::*;
 
     fn context(offset: i64) -> RecordContext {
@@ -508,6 +517,14 @@ mod tests {
         assert_eq!(thread.bytes(), 3 + 24 + 21 + 5);
         cache.put_clean(b"other", b"v");
         assert_eq!(thread.bytes(), 3 + 24 + 21 + 5 + 5 + 24 + 1 + 21);
+        // ProcessorRecordContext.residentMemorySizeEstimate: UTF-16 units of header keys, bytes of their values; null topics
+        // and null header values are nothing.
+        let mut headers = Headers::new();
+        headers.add("k\u{e4}\u{1F9C0}", Some(vec![1, 2]));
+        headers.add("x", None);
+        let context = RecordContext { headers, topic: None, ..context(2) };
+        cache.put(b"other", Some(b"v"), &context);
+        assert_eq!(thread.bytes(), 3 + 24 + 21 + 5 + 5 + 24 + 1 + 21 + 4 + 2 + 1);
         drop(cache);
         assert_eq!(thread.bytes(), 0);
     }
@@ -534,8 +551,8 @@ mod tests {
         cache.put(b"b", Some(b"2"), &context(1));
         assert!(cache.find(b"a").is_some());
         assert!(matches!(cache.evict(), Evicted::Clean));
-        let Evicted::Dirty(evicted) = cache.evict() else { panic!("dirty") };
-        assert_eq!((&evicted.key[..], evicted.context.offset), (&b"b"[..], 1));
+        let Evicted::Dirty(evicted, size) = cache.evict() else { panic!("dirty") };
+        assert_eq!((&evicted.key[..], evicted.context.offset, size), (&b"b"[..], 1, 1 + 24 + 1 + 21 + 5));
         let mut rest = Vec::new();
         cache.take_dirty(&mut rest);
         assert_eq!(keys(&rest), [b"a"]);

@@ -383,7 +383,13 @@ impl Layers {
             match evicted {
                 Evicted::Nothing => return Ok(()),
                 Evicted::Clean => {}
-                Evicted::Dirty(entry) => self.flush_with(cx, Some(entry))?,
+                Evicted::Dirty(entry, size) => {
+                    // As on the JVM the entry counts until it is flushed, so that caches of nodes below, which are put to
+                    // meanwhile, overflow at the same records.
+                    let flushed = self.flush_with(cx, Some(entry));
+                    self.thread.release(size);
+                    flushed?;
+                }
             }
         }
         Ok(())
