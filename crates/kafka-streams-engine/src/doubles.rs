@@ -153,6 +153,7 @@ struct Log {
     start: i64,
     entries: Vec<Entry>,
     id: TopicId,
+    delete_retention_ms: Option<i64>,
 }
 
 /// The cluster, shared by all doubles of a test.
@@ -172,6 +173,12 @@ impl Shared {
             if *partition.topic == *topic {
                 *log = Log { id: TopicId::from_u128(log.id.as_u128() + 1000), ..Log::default() };
             }
+        }
+    }
+
+    pub(crate) fn set_delete_retention(&self, topic: &str, ms: i64) {
+        if let Some(log) = self.0.borrow_mut().logs.get_mut(&TopicPartition::new(topic, 0)) {
+            log.delete_retention_ms = Some(ms);
         }
     }
 
@@ -795,6 +802,10 @@ impl Admin for FakeAdmin {
                 Reply::DeleteRecords(Ok(()))
             }
             Call::EpochEnd(partitions) => Reply::EpochEnd(Ok(partitions.iter().map(|_| None).collect())),
+            Call::DeleteRetention(topic) => {
+                let log = cluster.logs.get(&TopicPartition::new(topic, 0));
+                Reply::DeleteRetention(Ok(log.and_then(|log| log.delete_retention_ms)))
+            }
         };
         self.replies.push_back((CallId(self.next), reply));
         CallId(self.next)

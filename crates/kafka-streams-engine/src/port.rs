@@ -272,6 +272,8 @@ pub enum Call {
     DeleteRecords(Vec<(TopicPartition, i64)>),
     /// The end of the log of each partition within a leader epoch (KIP-320): for telling truncation.
     EpochEnd(Vec<(TopicPartition, i32)>),
+    /// How long a topic keeps the tombstones of deleted rows (`delete.retention.ms`).
+    DeleteRetention(Arc<str>),
 }
 
 /// The answer to a [`Call`].
@@ -289,6 +291,8 @@ pub enum Reply {
     DeleteRecords(Result<(), BrokerError>),
     /// To [`Call::EpochEnd`], in the order of the question; `None` where the broker does not know the epoch.
     EpochEnd(Result<Vec<Option<i64>>, BrokerError>),
+    /// To [`Call::DeleteRetention`], in milliseconds; `None` if the broker does not say.
+    DeleteRetention(Result<Option<i64>, BrokerError>),
 }
 
 /// Start and end of a partition's log.

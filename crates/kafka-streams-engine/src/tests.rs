@@ -533,6 +533,10 @@ fn a_worker_closes_however_fast_records_come_in() {
 
 /// Restores the store of `counting` from a changelog; the records read, and the offset it stands at.
 fn restore(cluster: &Shared, stores: &Lasting) -> (u64, i64) {
+    restore_at(NOW, cluster, stores)
+}
+
+fn restore_at(now: i64, cluster: &Shared, stores: &Lasting) -> (u64, i64) {
     let mut restorer = cluster.restorer();
     let source = RestoreStore {
         spec: counting().stores()[0].clone(),
@@ -543,7 +547,7 @@ fn restore(cluster: &Shared, stores: &Lasting) -> (u64, i64) {
     restorer.submit(RestoreTask { task: TaskId::new(0, 0), stores: vec![source] });
     let mut records = 0;
     for _ in 0..1000 {
-        let step = restorer.step(NOW);
+        let step = restorer.step(now);
         while let Some(event) = restorer.poll_event() {
             match event {
                 RestoreEvent::Batch { records: more, .. } => records += more,
@@ -552,7 +556,7 @@ fn restore(cluster: &Shared, stores: &Lasting) -> (u64, i64) {
                 _ => {}
             }
         }
-        if step == StepResult::IdleUntil(Some(NOW + 1000)) {
+        if step == StepResult::IdleUntil(Some(now + 1000)) {
             return (records, i64::MIN);
         }
     }
@@ -623,4 +627,22 @@ fn s6_a_store_is_wiped_only_if_its_changelog_says_so() {
     cluster.recreate(CHANGELOG);
     assert_eq!(restore(&cluster, &stores), (0, -1));
     assert_eq!(cluster.end_offset(CHANGELOG), 0);
+}
+
+#[test]
+fn s6_a_store_is_wiped_if_it_is_older_than_its_changelog_keeps_tombstones() {
+    const DAY: i64 = 86_400_000;
+    let cluster = changelog();
+    cluster.write(CHANGELOG, 0, [count("a"), count("b")]);
+    let stores = Lasting::default();
+    assert_eq!(restore(&cluster, &stores), (2, 1));
+    assert_eq!(restore_at(NOW + 9 * DAY, &cluster, &stores), (0, 1), "old, but nothing to read");
+    cluster.write(CHANGELOG, 0, [count("c")]);
+    assert_eq!(restore_at(NOW + DAY, &cluster, &stores), (1, 2), "by the application's setting, a day");
+    cluster.write(CHANGELOG, 0, [count("d")]);
+    cluster.set_delete_retention(CHANGELOG, 1000);
+    assert_eq!(restore_at(NOW + DAY + 1001, &cluster, &stores), (4, 3), "by the topic's own, a second");
+    cluster.write(CHANGELOG, 0, [count("e")]);
+    cluster.set_delete_retention(CHANGELOG, 3 * DAY);
+    assert_eq!(restore_at(NOW + 3 * DAY, &cluster, &stores), (1, 4), "by the topic's own, three days");
 }

@@ -173,12 +173,7 @@ async fn c8_a_committed_transaction_whose_marker_comes_late() -> anyhow::Result<
 
 #[tokio::test]
 async fn c8_a_compacted_tail() -> anyhow::Result<()> {
-    let quick = [
-        ("segment.ms", "100"),
-        ("min.cleanable.dirty.ratio", "0.001"),
-        ("min.compaction.lag.ms", "0"),
-        ("delete.retention.ms", "1"),
-    ];
+    let quick = [("segment.ms", "100"), ("min.cleanable.dirty.ratio", "0.001"), ("min.compaction.lag.ms", "0")];
     let Some(changelog) = Changelog::new(&quick).await? else { return Ok(()) };
     changelog.commit(&[("a", 1), ("b", 2), ("once", 3), ("b", 4)])?;
     changelog.commit(&[("a", 5), ("b", 6)])?;

@@ -254,6 +254,23 @@ async fn s6_a_store_behind_the_changelogs_start_is_wiped_and_restored() -> anyho
 }
 
 #[tokio::test]
+async fn s6_a_store_that_may_have_missed_deletions_is_wiped_and_restored() -> anyhow::Result<()> {
+    let Some(mut counting) = Counting::new().await? else { return Ok(()) };
+    counting.feed(reference::text(20_000, 63))?;
+    counting.count("old")?;
+    counting.feed(reference::text(20_000, 64))?;
+    counting.count("new")?;
+    // The topic's own setting counts, not the application's.
+    let changelog = counting.word_count.changelog();
+    let settings = [("cleanup.policy", "compact"), ("delete.retention.ms", "1")];
+    counting.broker.set_topic(&changelog, &settings).await?;
+    counting.feed(reference::text(20_000, 65))?;
+    let log = counting.count("old")?;
+    says(&log, &["store is wiped and restored from its changelog (S6)", "older than delete.retention.ms"])?;
+    counting.counts_only_grow()
+}
+
+#[tokio::test]
 async fn a_store_at_the_changelogs_start_is_kept() -> anyhow::Result<()> {
     let Some(mut counting) = Counting::new().await? else { return Ok(()) };
     counting.feed(reference::text(20_000, 58))?;

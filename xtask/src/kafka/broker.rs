@@ -1,5 +1,6 @@
 //! Starts and stops one broker: format the data directory, spawn, wait until it answers, remember; and the way back.
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
@@ -41,6 +42,9 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 const ATTEMPTS: usize = 3;
 /// The ports of the last start, in the broker's directory.
 const PORTS_FILE: &str = "ports.json";
+/// What prints the log, of the version that `tests/jvm/broker/pom.xml` names.
+const LOG_JAR: &str = "slf4j-simple-1.7.36.jar";
+
 /// The line that a broker logs when it serves requests.
 const STARTED: &str = "Kafka Server started";
 
@@ -248,9 +252,17 @@ impl Launch<'_> {
             .args(["-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.showShortLogName=true"])
             .arg("-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd HH:mm:ss.SSS")
             .arg("-cp")
-            .arg(self.libraries.join("*"))
+            .arg(self.class_path())
             .current_dir(&self.directory);
         command
+    }
+
+    /// All jars, ours for the log first: old releases bring another one, which prints nothing.
+    fn class_path(&self) -> OsString {
+        let mut path = self.libraries.join(LOG_JAR).into_os_string();
+        path.push(":");
+        path.push(self.libraries.join("*"));
+        path
     }
 
     fn wait_until_ready(&self, child: &mut Child, ports: Ports, log: &Path) -> Result<(), StartError> {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kafka_streams_engine::port::{Admin, BrokerError, Call, CallId, LogBounds, Reply, TopicDescription};
-use kafka_streams_runtime::port::{LogEdge, Waker};
+use kafka_streams_runtime::port::{LogEdge, TopicSettings, Waker};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
@@ -108,7 +108,16 @@ async fn ask(cluster: &Cluster, group_id: &str, call: Call) -> Reply {
             let ends = cluster.offset_for_leader_epoch(&partitions).await;
             Reply::EpochEnd(ends.map_err(|error| of(error, "find the end of epochs", group_id)))
         }
+        Call::DeleteRetention(topic) => {
+            let found = cluster.topic_settings(&[topic]).await;
+            let retention = found.map(|settings| delete_retention_ms(&settings));
+            Reply::DeleteRetention(retention.map_err(|error| of(error, "read topic settings", group_id)))
+        }
     }
+}
+
+fn delete_retention_ms(settings: &[TopicSettings]) -> Option<i64> {
+    settings.first()?.settings.get("delete.retention.ms")?.as_ref()?.parse().ok()
 }
 
 fn of(error: Error, action: &str, group_id: &str) -> BrokerError {

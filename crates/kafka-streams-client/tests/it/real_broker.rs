@@ -193,6 +193,8 @@ async fn a_workers_questions_are_answered() {
         assert_eq!(reply, Reply::ListOffsets(Ok(vec![LogBounds { start: 2, end: 5 }])));
         let reply = answer(&mut admin, &woken, Call::EpochEnd(vec![(partition.clone(), 0)])).await;
         assert_eq!(reply, Reply::EpochEnd(Ok(vec![Some(5)])));
+        let reply = answer(&mut admin, &woken, Call::DeleteRetention(name.clone())).await;
+        assert_eq!(reply, Reply::DeleteRetention(Ok(Some(24 * 60 * 60 * 1000))));
         let reply = answer(&mut admin, &woken, Call::DescribeTopics(vec![name, "no-such-topic".into()])).await;
         let Reply::DescribeTopics(Ok(topics)) = reply else { panic!("{reply:?}") };
         assert!(matches!(topics[0], Some(TopicDescription { id, partitions: 1 }) if !id.is_nil()));

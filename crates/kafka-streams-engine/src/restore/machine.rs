@@ -31,8 +31,8 @@ const RETRY_MS: i64 = 100;
 pub struct RestorerConfig {
     /// `task.timeout.ms`.
     pub task_timeout_ms: i64,
-    /// Age of a store's last commit beyond which tombstones of its compacted changelog may be gone
-    /// (`delete.retention.ms`, rule S6).
+    /// Age of a store's last commit beyond which tombstones of its compacted changelog may be gone (rule S6), for
+    /// changelogs that do not tell their `delete.retention.ms`.
     pub max_age_ms: i64,
 }
 
@@ -78,14 +78,27 @@ enum Stage {
         description: Option<TopicDescription>,
         bounds: Option<LogBounds>,
     },
+    /// How long the changelog keeps tombstones is asked for, as there is something to read (rule S6).
+    RetentionAsked {
+        call: CallId,
+        log: Log,
+    },
     /// The end of the position's leader epoch is asked for (truncation check of rule S6).
     EpochAsked {
         call: CallId,
-        topic_id: TopicId,
-        bounds: LogBounds,
+        log: Log,
     },
     Reading(Reading),
     Done(StorePosition),
+}
+
+/// What the cluster says of a changelog.
+#[derive(Clone, Copy)]
+struct Log {
+    topic_id: TopicId,
+    bounds: LogBounds,
+    /// How old a store's last commit may be.
+    max_age_ms: i64,
 }
 
 struct Reading {
@@ -206,7 +219,9 @@ impl<F: Fetch, A: Admin> Restorer<F, A> {
                 }
                 Ok(StepResult::Worked)
             }
-            Stage::Asked { .. } | Stage::EpochAsked { .. } => Ok(StepResult::IdleUntil(None)),
+            Stage::Asked { .. } | Stage::RetentionAsked { .. } | Stage::EpochAsked { .. } => {
+                Ok(StepResult::IdleUntil(None))
+            }
             Stage::Reading(_) => self.read(id, store, now),
             Stage::Done(_) => Ok(StepResult::IdleUntil(None)),
         }
@@ -215,7 +230,7 @@ impl<F: Fetch, A: Admin> Restorer<F, A> {
     fn on_reply(&mut self, call: CallId, reply: Reply, now: i64) {
         let asked_by = |store: &StoreJob| match &store.stage {
             Stage::Asked { describe, list, .. } => *describe == call || *list == call,
-            Stage::EpochAsked { call: asked, .. } => *asked == call,
+            Stage::RetentionAsked { call: asked, .. } | Stage::EpochAsked { call: asked, .. } => *asked == call,
             _ => false,
         };
         let found = self.tasks.iter().find_map(|(id, job)| Some((*id, job.stores.iter().position(asked_by)?)));
@@ -248,13 +263,19 @@ impl<F: Fetch, A: Admin> Restorer<F, A> {
                 }
             }
             (Stage::Asked { bounds, .. }, Reply::ListOffsets(Ok(all))) => *bounds = all.first().copied(),
-            (Stage::EpochAsked { topic_id, bounds, .. }, Reply::EpochEnd(Ok(ends))) => {
-                let (topic_id, bounds) = (*topic_id, *bounds);
+            (Stage::RetentionAsked { log, .. }, Reply::DeleteRetention(retention)) => {
+                // Who may not read a topic's settings goes by the application's own.
+                let max_age_ms = retention.ok().flatten().unwrap_or(log.max_age_ms);
+                let log = Log { max_age_ms, ..*log };
+                return self.check_epoch(id, store, changelog, log, now);
+            }
+            (Stage::EpochAsked { log, .. }, Reply::EpochEnd(Ok(ends))) => {
+                let log = *log;
                 let truncated = match (ends.first().copied().flatten(), position_of(store)) {
                     (Some(end), Some(position)) => position.offset >= end,
                     _ => false,
                 };
-                return self.begin(id, store, topic_id, bounds, truncated, now);
+                return self.begin(id, store, log, truncated, now);
             }
             (_, Reply::DescribeTopics(Err(error)) | Reply::ListOffsets(Err(error)) | Reply::EpochEnd(Err(error))) => {
                 return self.retry(store, error, now);
@@ -262,19 +283,35 @@ impl<F: Fetch, A: Admin> Restorer<F, A> {
             _ => {}
         }
         if let Stage::Asked { description: Some(description), bounds: Some(bounds), .. } = &store.stage {
-            let (topic_id, bounds) = (description.id, *bounds);
+            let log = Log { topic_id: description.id, bounds: *bounds, max_age_ms: self.config.max_age_ms };
             store.failing_since = None;
-            match position_of(store) {
-                Some(position)
-                    if position.leader_epoch >= 0 && keep(&position, topic_id, bounds, now, &self.config).is_ok() =>
-                {
-                    let call = self.admin.call(Call::EpochEnd(vec![(changelog, position.leader_epoch)]));
-                    store.stage = Stage::EpochAsked { call, topic_id, bounds };
-                }
-                _ => return self.begin(id, store, topic_id, bounds, false, now),
+            if position_of(store).is_some_and(|position| position.offset + 1 < log.bounds.end) {
+                let call = self.admin.call(Call::DeleteRetention(changelog.topic));
+                store.stage = Stage::RetentionAsked { call, log };
+                return Ok(());
             }
+            return self.check_epoch(id, store, changelog, log, now);
         }
         Ok(())
+    }
+
+    /// Asks for the end of the position's leader epoch, where that can tell whether the store can be kept.
+    fn check_epoch(
+        &mut self,
+        id: TaskId,
+        store: &mut StoreJob,
+        changelog: TopicPartition,
+        log: Log,
+        now: i64,
+    ) -> Result<(), RestoreError> {
+        match position_of(store) {
+            Some(position) if position.leader_epoch >= 0 && keep(&position, log, now).is_ok() => {
+                let call = self.admin.call(Call::EpochEnd(vec![(changelog, position.leader_epoch)]));
+                store.stage = Stage::EpochAsked { call, log };
+                Ok(())
+            }
+            _ => self.begin(id, store, log, false, now),
+        }
     }
 
     /// Decides by rule S6 what of the store can be kept, and begins to read after it.
@@ -282,11 +319,11 @@ impl<F: Fetch, A: Admin> Restorer<F, A> {
         &mut self,
         id: TaskId,
         store: &mut StoreJob,
-        topic_id: TopicId,
-        bounds: LogBounds,
+        log: Log,
         truncated: bool,
         now: i64,
     ) -> Result<(), RestoreError> {
+        let Log { topic_id, bounds, .. } = log;
         let (Some(changelog), Some(backend)) = (store.source.changelog.clone(), store.backend.clone()) else {
             return Ok(());
         };
@@ -294,7 +331,7 @@ impl<F: Fetch, A: Admin> Restorer<F, A> {
         let kept = match backend.position() {
             None => None,
             Some(_) if truncated => Some(Err("its changelog was truncated: the leader epoch ends before its position")),
-            Some(position) => Some(keep(&position, topic_id, bounds, now, &self.config).map(|()| position)),
+            Some(position) => Some(keep(&position, log, now).map(|()| position)),
         };
         let next = match kept {
             Some(Ok(position)) => position.offset + 1,
@@ -481,20 +518,15 @@ fn open(task: TaskId, source: &RestoreStore) -> Result<Arc<dyn StoreBackend>, Re
 }
 
 /// Rule S6: `Err` tells why the store cannot be kept.
-fn keep(
-    position: &StorePosition,
-    topic_id: TopicId,
-    bounds: LogBounds,
-    now: i64,
-    config: &RestorerConfig,
-) -> Result<(), &'static str> {
+fn keep(position: &StorePosition, log: Log, now: i64) -> Result<(), &'static str> {
+    let Log { topic_id, bounds, max_age_ms } = log;
     if position.topic_id != topic_id {
         Err("its changelog was deleted and made anew: the topic id differs")
     } else if position.offset + 1 < bounds.start {
         Err("its changelog begins after its position: records were deleted that it has not seen")
     } else if position.offset >= bounds.end {
         Err("its changelog ends before its position: it was truncated or is another one")
-    } else if position.offset + 1 < bounds.end && now - position.committed_at > config.max_age_ms {
+    } else if position.offset + 1 < bounds.end && now - position.committed_at > max_age_ms {
         Err("its last commit is older than delete.retention.ms: deletions may have been compacted away")
     } else {
         Ok(())
