@@ -33,7 +33,7 @@ use crate::{BuildError, KStream, KTable, lower, prefix};
 /// # Ok::<(), kafka_streams_dsl::BuildError>(())
 /// ```
 pub struct StreamsBuilder {
-    graph: SharedGraph,
+    pub(crate) graph: SharedGraph,
 }
 
 impl StreamsBuilder {

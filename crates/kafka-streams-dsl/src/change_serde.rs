@@ -9,6 +9,8 @@
 //!
 //! Source: `ChangedSerializer` and `ChangedDeserializer` of the JVM.
 
+use std::borrow::Cow;
+
 use kafka_streams_core::{Change, Serde, SerdeError, SharedSerde};
 
 pub(crate) struct ChangeSerde<V>(pub(crate) SharedSerde<V>);
@@ -66,6 +68,10 @@ impl<V: 'static> Serde for ChangeSerde<V> {
             }
             other => Err(invalid(&format!("unknown flag {other}"))),
         }
+    }
+
+    fn id(&self) -> Cow<'static, str> {
+        Cow::Owned(format!("change<{}>", self.0.id()))
     }
 }
 

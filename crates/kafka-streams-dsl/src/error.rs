@@ -1,5 +1,6 @@
 //! What can be wrong with what was said to a builder: the user's mistakes, reported by `build()` all at once.
 
+use kafka_streams_naming::UnnamedResource;
 use kafka_streams_topology::TopologyError;
 
 /// A topology that cannot be built.
@@ -34,6 +35,15 @@ pub enum BuildError {
     TwoBuilders {
         /// The node.
         node: String,
+    },
+    /// Stores or repartition topics have no name of their own, which the builder was told to insist on.
+    #[error(
+        "explicit names are required, but these were generated: {}",
+        resources.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    )]
+    Unnamed {
+        /// What has no name.
+        resources: Vec<UnnamedResource>,
     },
     /// The windows of an aggregation cannot be.
     #[error("windows of {size_ms} ms every {advance_ms} ms with a grace of {grace_ms} ms: {rule}")]

@@ -11,6 +11,7 @@ use kafka_streams_topology::{Draft, EdgeTypes, OffsetReset, TopologyError};
 use crate::BuildError;
 use crate::lower::stream_join::StreamJoinLowering;
 use crate::lower::{Lowering, RepartitionLowering};
+use crate::names_policy::NamesPolicy;
 use crate::prefix;
 
 /// The graph that a builder and its streams and tables share. Locked while an operator is added, never for a record.
@@ -59,6 +60,7 @@ pub(crate) struct Graph {
     /// Of each stream that was repartitioned for joins without a name, the topic.
     pub(crate) join_repartitions: Vec<(GraphId, GraphId)>,
     pub(crate) errors: Vec<BuildError>,
+    pub(crate) names_policy: NamesPolicy,
     next_priority: u32,
 }
 
@@ -168,6 +170,7 @@ impl Graph {
             copartitions: Vec::new(),
             join_repartitions: Vec::new(),
             errors: Vec::new(),
+            names_policy: NamesPolicy::default(),
             next_priority: 0,
         }
     }
@@ -179,6 +182,7 @@ impl Graph {
             Some(name) => {
                 self.names.burn(prefix);
                 self.check("node", &name);
+                self.draft.set_operator(&name, prefix);
                 name
             }
             None => self.names.next_node(prefix),

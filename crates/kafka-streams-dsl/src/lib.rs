@@ -51,6 +51,7 @@ mod join;
 mod join_windows;
 mod lower;
 mod materialize;
+mod names_policy;
 mod node;
 mod nullable_serde;
 mod optimize;

@@ -82,7 +82,7 @@ pub(crate) fn lower(mut graph: Graph, optimizations: &[Optimization]) -> Result<
         let source = |id: &GraphId| lowered.get(id.0).copied().flatten()?.source;
         draft.copartition(&group.iter().filter_map(source).collect::<Vec<_>>());
     }
-    Ok(draft.build()?)
+    graph.names_policy.apply(draft.build()?)
 }
 
 /// Writes the nodes in the JVM's order: of those whose parents are written, the one with the lowest priority

@@ -60,6 +60,7 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
         }
         let kind = StoreKind::Window { window_size_ms: windows.size_ms, retention_ms, retain_duplicates: false };
         let (name, keys, values): (Arc<str>, _, _) = (name.into(), keys.clone(), values.clone());
-        configured!(self, TypedStoreBuilder::new(name, kind, self.persistent, keys, values))
+        let store = TypedStoreBuilder::new(name, kind, self.persistent, keys, values).with_grace_ms(windows.grace_ms);
+        configured!(self, store)
     }
 }

@@ -1,5 +1,6 @@
 //! A serde that lets nulls through, around one that is only known when the program runs.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use kafka_streams_core::{Serde, SerdeError, SharedSerde};
@@ -34,5 +35,9 @@ impl<T: 'static> Serde for NullableSerde<T> {
     #[inline]
     fn null(&self) -> Option<Option<T>> {
         Some(None)
+    }
+
+    fn id(&self) -> Cow<'static, str> {
+        Cow::Owned(format!("{}?", self.0.id()))
     }
 }

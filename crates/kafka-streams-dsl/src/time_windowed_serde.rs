@@ -1,5 +1,6 @@
 //! Keys with their window, on a topic: key bytes ‖ i64 window start.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,6 +62,10 @@ impl<K: 'static> Serde for TimeWindowedSerde<K> {
         };
         let window = Window::of_size(i64::from_be_bytes(*start), self.window_size);
         Ok(Windowed::new(self.keys.deserialize(topic, key)?, window))
+    }
+
+    fn id(&self) -> Cow<'static, str> {
+        Cow::Owned(format!("time-windowed<{}>", self.keys.id()))
     }
 }
 

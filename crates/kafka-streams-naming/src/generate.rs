@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::grammar::{DIGITS, STATE_STORE};
 
 /// How the unnamed operators, stores and topics of a topology are numbered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Naming {
     /// A counter for each class of operators: a new `map` never renumbers a `filter`.
     #[default]

@@ -74,18 +74,46 @@ pub fn check_name(name: &str) -> Result<(), NameError> {
 /// True for operators (`KSTREAM-MAP-0000000002`), for stores (`KSTREAM-AGGREGATE-STATE-STORE-0000000001`,
 /// `users-STATE-STORE-0000000000`, `KSTREAM-JOINTHIS-0000000004-store`), and for the topics named after them.
 pub fn is_generated(name: &str) -> bool {
+    split_generated(name).is_some()
+}
+
+/// A generated name taken apart: `KSTREAM-JOINTHIS-`, 4 and `-store`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Generated<'n> {
+    /// What the number follows; ends in a dash. An internal topic may have the application id before it.
+    pub(crate) prefix: &'n str,
+    pub(crate) number: u64,
+    /// What follows the number: a role, or a branch's position.
+    pub(crate) suffix: &'n str,
+}
+
+impl Generated<'_> {
+    /// The name with another number.
+    pub(crate) fn with_number(&self, number: u64) -> String {
+        format!("{}{number:0DIGITS$}{}", self.prefix, self.suffix)
+    }
+}
+
+/// Takes a generated name apart; `None` if it was not generated.
+pub(crate) fn split_generated(name: &str) -> Option<Generated<'_>> {
     let stem = strip_topic_suffixes(name);
     let prefix = stem.trim_end_matches(|c: char| c.is_ascii_digit());
     // A branch's position follows the splitter's number without a dash: there may be more than ten digits.
     if stem.len() - prefix.len() < DIGITS || !prefix.ends_with('-') {
-        return false;
+        return None;
     }
-    prefix.ends_with(STATE_STORE) || OPERATORS.iter().any(|operators| contains_segment(prefix, operators))
+    if !prefix.ends_with(STATE_STORE) && !OPERATORS.iter().any(|operators| contains_segment(prefix, operators)) {
+        return None;
+    }
+    let end = prefix.len() + DIGITS;
+    let number = name.get(prefix.len()..end)?.parse().ok()?;
+    Some(Generated { prefix, number, suffix: name.get(end..)? })
 }
 
-/// A name without what makes it the name of a topic, or of a join's store: generated names then end in their number.
+/// A name without what makes it the name of a topic, of a node around it, or of a join's store: generated names then end
+/// in their number.
 pub(crate) fn strip_topic_suffixes(name: &str) -> &str {
-    let suffixes = ["-changelog", "-repartition", "-topic", "-store", "-Buffer"];
+    let suffixes = ["-filter", "-sink", "-source", "-changelog", "-repartition", "-topic", "-store", "-Buffer"];
     suffixes.iter().fold(name, |stem, suffix| stem.strip_suffix(suffix).unwrap_or(stem))
 }
 
@@ -130,9 +158,14 @@ mod tests {
             "KTABLE-FK-JOIN-SUBSCRIPTION-REGISTRATION-0000000003-topic",
             "app-KSTREAM-JOINTHIS-0000000004-store-changelog",
             "KSTREAM-JOIN-0000000004-Buffer",
+            "COGROUPKSTREAM-AGGREGATE-STATE-STORE-0000000003-repartition-filter",
         ] {
             assert!(is_generated(name), "{name}");
+            let parts = split_generated(name).unwrap();
+            assert_eq!(parts.with_number(parts.number), name);
         }
+        let branch = split_generated("KSTREAM-BRANCH-00000000011").unwrap();
+        assert_eq!(branch, Generated { prefix: "KSTREAM-BRANCH-", number: 1, suffix: "1" });
         for name in ["counts", "counts-repartition", "orders-0000000001", "KSTREAM-MAP", "KSTREAM-MAP-12", "-store", ""]
         {
             assert!(!is_generated(name), "{name}");

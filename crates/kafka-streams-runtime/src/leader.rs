@@ -164,7 +164,7 @@ impl Leader {
 
     /// Topics that this numbering lacks, beside those of another one, are not made: the state would be left behind.
     async fn refuse_renumbered(&self, plan: &Plan) -> Result<(), Refusal> {
-        if self.topology.naming() != Some(Naming::PerClass) {
+        if self.topology.naming() != Some(Naming::PerClass) || self.topology.has_pinned_names() {
             return Ok(());
         }
         let existing = self.patiently("list the topics", || self.cluster.list_topics()).await?;

@@ -1,5 +1,6 @@
 //! The serde to be named where a type is read or written.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -30,6 +31,10 @@ impl<T: Serialize + DeserializeOwned + 'static> Serde for JsonSerde<T> {
     /// Reads a value that makes up the whole of `bytes`, but for white space around it.
     fn deserialize(&self, _topic: &str, bytes: &[u8]) -> Result<T, SerdeError> {
         serde_json::from_slice(bytes).map_err(SerdeError::invalid::<T>)
+    }
+
+    fn id(&self) -> Cow<'static, str> {
+        Cow::Borrowed("json")
     }
 }
 

@@ -12,8 +12,8 @@ use kafka_streams_core::SharedSerde;
 use crate::layer::segments::ExpiryRule;
 use crate::layer::{Layers, RowFormat};
 use crate::{
-    KeyValueStore, ListValueStore, SessionStore, StateStore, StoreBuilder, StoreKind, StoreParts, StoreSpec,
-    TimestampedKeyValueStore, TimestampedWindowStore, WindowStore,
+    KeyValueStore, ListValueStore, SessionStore, StateStore, StoreBuilder, StoreFacts, StoreKind, StoreParts,
+    StoreSpec, TimestampedKeyValueStore, TimestampedWindowStore, WindowStore,
 };
 
 /// Makes stores of the type `S`. Returned by [`Stores`](crate::Stores); logged and not cached unless told otherwise.
@@ -22,6 +22,7 @@ pub struct TypedStoreBuilder<S: TypedStore> {
     keys: SharedSerde<S::Key>,
     values: SharedSerde<S::Value>,
     logs_headers: bool,
+    grace_ms: Option<i64>,
     store: PhantomData<fn() -> S>,
 }
 
@@ -81,7 +82,7 @@ impl<S: TypedStore> TypedStoreBuilder<S> {
             logging: Some(BTreeMap::new()),
             time_index: false,
         };
-        TypedStoreBuilder { spec, keys, values, logs_headers: false, store: PhantomData }
+        TypedStoreBuilder { spec, keys, values, logs_headers: false, grace_ms: None, store: PhantomData }
     }
 
     /// Holds updates back, so that only the last of a key is logged and forwarded at a commit or when the cache is full.
@@ -129,6 +130,14 @@ impl<S: TypedStore> TypedStoreBuilder<S> {
         self
     }
 
+    /// Notes for the manifest how long the windows of this store take late records, in milliseconds. The store itself
+    /// keeps what its retention says.
+    #[must_use]
+    pub fn with_grace_ms(mut self, grace_ms: i64) -> Self {
+        self.grace_ms = Some(grace_ms);
+        self
+    }
+
     /// The serde of the keys.
     pub fn key_serde(&self) -> &SharedSerde<S::Key> {
         &self.keys
@@ -145,6 +154,14 @@ impl<S: TypedStore> StoreBuilder for TypedStoreBuilder<S> {
 
     fn spec(&self) -> StoreSpec {
         self.spec.clone()
+    }
+
+    fn facts(&self) -> StoreFacts {
+        StoreFacts { key_serde: Some(self.keys.id()), value_serde: Some(self.values.id()), grace_ms: self.grace_ms }
+    }
+
+    fn set_name(&mut self, name: Arc<str>) {
+        self.spec.name = name;
     }
 
     fn build(&self, parts: StoreParts) -> Rc<S> {
@@ -165,6 +182,7 @@ impl<S: TypedStore> Clone for TypedStoreBuilder<S> {
             keys: self.keys.clone(),
             values: self.values.clone(),
             logs_headers: self.logs_headers,
+            grace_ms: self.grace_ms,
             store: PhantomData,
         }
     }

@@ -23,6 +23,7 @@ mod error;
 mod format;
 mod java_hash_order;
 mod key_value;
+mod kind_facts;
 mod layer;
 mod list_value;
 mod memory;
@@ -47,11 +48,14 @@ pub use builder::{
 pub use cursor::StoreIterator;
 pub use error::StoreError;
 pub use key_value::{FlushListener, KeyValueIterator, KeyValueStore};
+pub use kind_facts::KindFacts;
 pub use layer::cache::ThreadCache;
 pub use list_value::ListValueStore;
 pub use memory::{InMemoryBackend, InMemoryBackends};
 pub use session::SessionStore;
-pub use store::{RestoreCodec, RowVisitor, StateStore, StoreBuilder, StoreKind, StoreParts, StoreSpec, Uncommitted};
+pub use store::{
+    RestoreCodec, RowVisitor, StateStore, StoreBuilder, StoreFacts, StoreKind, StoreParts, StoreSpec, Uncommitted,
+};
 pub use stores::Stores;
 pub use suppress_buffer::{Buffered, SuppressBuffer, SuppressBufferBuilder};
 pub use timestamped_key_value::{TimestampedKeyValueStore, Updated};

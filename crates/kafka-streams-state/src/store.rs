@@ -1,6 +1,7 @@
 //! A store as its task sees it, whatever its types: flushed, committed, or dropped back to what was committed.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -92,6 +93,17 @@ impl StoreSpec {
     }
 }
 
+/// What is known of a store and only told: nothing that runs depends on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreFacts {
+    /// The id of the keys' serde ([`Serde::id`](kafka_streams_core::Serde::id)).
+    pub key_serde: Option<Cow<'static, str>>,
+    /// The id of the serde of the values, without what the store puts around them.
+    pub value_serde: Option<Cow<'static, str>>,
+    /// How long windows take late records after their end, in milliseconds.
+    pub grace_ms: Option<i64>,
+}
+
 /// What a store maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -144,6 +156,14 @@ pub trait StoreBuilder: Send + Sync + 'static {
 
     /// What the topology records of it.
     fn spec(&self) -> StoreSpec;
+
+    /// What the manifest of a topology tells of it besides; nothing by default.
+    fn facts(&self) -> StoreFacts {
+        StoreFacts::default()
+    }
+
+    /// Gives it another name: one that was generated, and is to stay what it was before the topology changed.
+    fn set_name(&mut self, name: Arc<str>);
 
     /// Makes the store of one task.
     fn build(&self, parts: StoreParts) -> Rc<Self::Store>;

@@ -17,8 +17,8 @@ use kafka_streams_core::{
 use crate::format::buffer_value::BufferValue;
 use crate::java_hash_order::Buckets;
 use crate::{
-    BatchSource, CommitBatch, KeyRange, Order, StateStore, StoreBackend, StoreBuilder, StoreError, StoreKind,
-    StoreParts, StorePosition, StoreSpec, Uncommitted,
+    BatchSource, CommitBatch, KeyRange, Order, StateStore, StoreBackend, StoreBuilder, StoreError, StoreFacts,
+    StoreKind, StoreParts, StorePosition, StoreSpec, Uncommitted,
 };
 
 /// Changes that wait, one for each key.
@@ -332,6 +332,14 @@ impl<K: 'static, V: 'static> StoreBuilder for SuppressBufferBuilder<K, V> {
             logging: self.logging.clone(),
             time_index: false,
         }
+    }
+
+    fn facts(&self) -> StoreFacts {
+        StoreFacts { key_serde: Some(self.keys.id()), value_serde: Some(self.values.id()), grace_ms: None }
+    }
+
+    fn set_name(&mut self, name: Arc<str>) {
+        self.name = name;
     }
 
     fn build(&self, parts: StoreParts) -> Rc<Self::Store> {

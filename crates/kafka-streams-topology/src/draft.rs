@@ -10,7 +10,8 @@ use kafka_streams_core::{NodeId, Step};
 use kafka_streams_naming::{Naming, check_name};
 use kafka_streams_state::{StoreBuilder, StoreSpec};
 
-use crate::node::BuildNode;
+use crate::node::{BuildNode, NodeFacts};
+use crate::origin::Origin;
 use crate::store::DeclaredStore;
 use crate::{
     EdgeTypes, Node, NodeKind, NodeTypes, SinkSpec, SourceSpec, StoreIndex, StoreRef, TopicName, Topology,
@@ -29,7 +30,7 @@ pub struct Draft {
     repartition_topics: Vec<RepartitionTopic>,
     copartitions: Vec<Vec<NodeId>>,
     source_changelogs: Vec<(StoreIndex, Arc<str>)>,
-    naming: Option<Naming>,
+    origin: Origin,
 }
 
 /// A declared internal topic between sub-topologies.
@@ -49,7 +50,7 @@ impl Draft {
 
     /// Says how the names that nobody chose were numbered; without it there are none.
     pub fn set_naming(&mut self, naming: Naming) {
-        self.naming = Some(naming);
+        self.origin.naming = Some(naming);
     }
 
     /// Adds a node that reads topics.
@@ -78,9 +79,10 @@ impl Draft {
             timestamp_extractor: source.timestamp_extractor,
             offset_reset: source.offset_reset,
         };
-        let topics = source.topics.clone();
+        let (topics, facts) = (source.topics.clone(), source.facts());
         let types = (None, Some(EdgeTypes::of::<K, V>()));
         let id = self.push(name, kind, &[], types, source.into_build());
+        self.note(id, facts);
         self.read_by.extend(topics.into_iter().map(|topic| (topic, id)));
         Ok(id)
     }
@@ -127,7 +129,10 @@ impl Draft {
         check("topic", &sink.topic.name)?;
         self.check_parents(&name, parents)?;
         let kind = NodeKind::Sink { topic: sink.topic.clone() };
-        Ok(self.push(name, kind, parents, (Some(EdgeTypes::of::<K, V>()), None), sink.into_build()))
+        let (types, facts) = ((Some(EdgeTypes::of::<K, V>()), None), sink.facts());
+        let id = self.push(name, kind, parents, types, sink.into_build());
+        self.note(id, facts);
+        Ok(id)
     }
 
     /// Adds a store. Connect it to the processors that use it.
@@ -200,6 +205,11 @@ impl Draft {
         self.copartitions.push(sources.to_vec());
     }
 
+    /// Notes for the manifest which operator a node is: what a generated name of it begins with, as `KSTREAM-MAP-`.
+    pub fn set_operator(&mut self, node: &str, operator: &str) {
+        self.origin.operators.insert(node.into(), operator.into());
+    }
+
     /// The name of a node.
     pub fn name(&self, node: NodeId) -> Option<&Arc<str>> {
         self.nodes.get(node.0 as usize).map(|node| &node.name)
@@ -239,7 +249,7 @@ impl Draft {
             repartition_topics: self.repartition_topics,
             copartitions: self.copartitions,
             subtopologies,
-            naming: self.naming,
+            origin: self.origin,
         })
     }
 
@@ -259,8 +269,25 @@ impl Draft {
         }
         self.node_names.insert(name.clone(), id);
         let parents = parents.to_vec();
-        self.nodes.push(Node { id, name, kind, parents, children: vec![], stores: vec![], input, output, build });
+        self.nodes.push(Node {
+            id,
+            name,
+            kind,
+            parents,
+            children: vec![],
+            stores: vec![],
+            input,
+            output,
+            facts: NodeFacts::default(),
+            build,
+        });
         id
+    }
+
+    fn note(&mut self, node: NodeId, facts: NodeFacts) {
+        if let Some(node) = self.nodes.get_mut(node.0 as usize) {
+            node.facts = facts;
+        }
     }
 
     fn new_node_name(&self, name: &str) -> Result<Arc<str>, TopologyError> {

@@ -10,6 +10,7 @@ use kafka_streams_naming::{Naming, changelog_topic};
 use kafka_streams_state::{StateStore, StoreParts, StoreSpec};
 
 use crate::draft::RepartitionTopic;
+use crate::origin::Origin;
 use crate::store::DeclaredStore;
 use crate::wiring::TypedStores;
 use crate::{Ingest, Node, NodeKind, OffsetReset, StoreIndex, Subtopology, TopicName, Wiring};
@@ -24,7 +25,7 @@ pub struct Topology {
     pub(crate) repartition_topics: Vec<RepartitionTopic>,
     pub(crate) copartitions: Vec<Vec<NodeId>>,
     pub(crate) subtopologies: Vec<Subtopology>,
-    pub(crate) naming: Option<Naming>,
+    pub(crate) origin: Origin,
 }
 
 impl Topology {
@@ -41,7 +42,7 @@ impl Topology {
 
     /// How the names that nobody chose are numbered; `None` for a topology in which every name was chosen, node by node.
     pub fn naming(&self) -> Option<Naming> {
-        self.naming
+        self.origin.naming
     }
 
     /// The nodes; their ids are their indexes.
@@ -201,7 +202,7 @@ impl Topology {
                 }
                 None => (None, None),
             };
-            let (any, store) = (declared.build)(store_parts(spec, route)?);
+            let (any, store) = declared.build(store_parts(spec, route)?);
             if let Some(slot) = typed.get_mut(index) {
                 *slot = Some(any.clone());
             }

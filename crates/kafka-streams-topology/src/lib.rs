@@ -14,7 +14,8 @@
 //! |---|---|
 //! | `draft`, `builder` | how a topology is written: by ids and types, or by names |
 //! | `graph`, `node`, `store`, `topic` | the topology |
-//! | `subtopology`, `describe` | what follows from the graph alone |
+//! | `subtopology`, `describe`, `manifest` | what follows from the graph alone |
+//! | `origin`, `pin` | where names come from, and how earlier ones are kept |
 //! | `plan`, `copartition`, `internal_topic` | what follows once the partitions of the source topics are known |
 //! | `wiring`, `source_node`, `sink_node` | one task's nodes, on the thread that runs it |
 //!
@@ -27,7 +28,10 @@ mod draft;
 mod error;
 mod graph;
 mod internal_topic;
+mod manifest;
 mod node;
+mod origin;
+mod pin;
 mod plan;
 mod sink_node;
 mod source_node;

@@ -1,10 +1,12 @@
 //! A node as it is declared: what it is, whom it is connected to, and how a task makes it.
 
 use std::any::TypeId;
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use kafka_streams_core::{NodeId, Step, TimestampExtractor};
+use kafka_streams_naming::PartitionRule;
 
 use crate::{OffsetReset, StoreIndex, TopicName, Wiring};
 
@@ -27,7 +29,16 @@ pub struct Node {
     pub stores: Vec<StoreIndex>,
     pub(crate) input: Option<EdgeTypes>,
     pub(crate) output: Option<EdgeTypes>,
+    pub(crate) facts: NodeFacts,
     pub(crate) build: BuildNode,
+}
+
+/// What is known of a source or sink and only told, in the manifest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct NodeFacts {
+    pub(crate) key_serde: Option<Cow<'static, str>>,
+    pub(crate) value_serde: Option<Cow<'static, str>>,
+    pub(crate) partition_by: PartitionRule,
 }
 
 /// What a node is.

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use kafka_streams_core::{
     Failure, FailureKind, NodeId, PartitionChoice, Receive, Record, RouteId, SerdeError, SharedSerde, Step, TaskContext,
 };
+use kafka_streams_naming::PartitionRule;
 
-use crate::node::BuildNode;
+use crate::node::{BuildNode, NodeFacts};
 use crate::{TopicName, Wiring};
 
 /// Chooses the partition of a record of an output topic (`org.apache.kafka.streams.processor.StreamPartitioner`).
@@ -63,6 +64,16 @@ impl<K, V> Clone for SinkSpec<K, V> {
 }
 
 impl<K: Clone + 'static, V: Clone + 'static> SinkSpec<K, V> {
+    /// What the manifest tells of it.
+    pub(crate) fn facts(&self) -> NodeFacts {
+        let partition_by = match (&self.partitioner, self.key_hash) {
+            (Some(_), _) => PartitionRule::Custom,
+            (None, Some(_)) => PartitionRule::WindowedKey,
+            (None, None) => PartitionRule::Key,
+        };
+        NodeFacts { key_serde: Some(self.keys.id()), value_serde: Some(self.values.id()), partition_by }
+    }
+
     /// The closure that makes this sink in each task.
     pub(crate) fn into_build(self) -> BuildNode {
         Box::new(move |wiring: &mut Wiring<'_>, id: NodeId| {

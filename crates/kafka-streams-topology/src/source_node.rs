@@ -8,7 +8,7 @@ use kafka_streams_core::{
     read_nullable,
 };
 
-use crate::node::BuildNode;
+use crate::node::{BuildNode, NodeFacts};
 use crate::{TopicName, Wiring};
 
 /// Where a consumer begins in a partition for which the group has no committed offset.
@@ -56,6 +56,11 @@ impl<K, V> Clone for SourceSpec<K, V> {
 }
 
 impl<K: Clone + 'static, V: Clone + 'static> SourceSpec<K, V> {
+    /// What the manifest tells of it.
+    pub(crate) fn facts(&self) -> NodeFacts {
+        NodeFacts { key_serde: Some(self.keys.id()), value_serde: Some(self.values.id()), ..NodeFacts::default() }
+    }
+
     /// The closure that makes this source in each task.
     pub(crate) fn into_build(self) -> BuildNode {
         Box::new(move |wiring: &mut Wiring<'_>, id: NodeId| {

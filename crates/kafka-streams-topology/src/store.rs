@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use kafka_streams_state::{StateStore, StoreBuilder, StoreParts, StoreSpec};
+use kafka_streams_state::{StateStore, StoreBuilder, StoreFacts, StoreParts, StoreSpec};
 
 /// A store's index within its topology, in the order of registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,22 +46,44 @@ impl<S> fmt::Debug for StoreRef<S> {
 /// One store of a task in both views: typed for the nodes, untyped for the engine.
 pub(crate) type BuiltStore = (Rc<dyn Any>, Rc<dyn StateStore>);
 
-type BuildStore = Box<dyn Fn(StoreParts) -> BuiltStore + Send + Sync>;
+/// A store builder without its types.
+trait ErasedBuilder: Send + Sync {
+    fn build(&self, parts: StoreParts) -> BuiltStore;
+    fn set_name(&mut self, name: Arc<str>);
+}
+
+impl<B: StoreBuilder> ErasedBuilder for B {
+    fn build(&self, parts: StoreParts) -> BuiltStore {
+        let store = StoreBuilder::build(self, parts);
+        (store.clone(), store)
+    }
+
+    fn set_name(&mut self, name: Arc<str>) {
+        StoreBuilder::set_name(self, name);
+    }
+}
 
 /// What the topology knows of a store besides its specification.
 pub(crate) struct DeclaredStore {
-    pub(crate) build: BuildStore,
+    builder: Box<dyn ErasedBuilder>,
+    /// What only the manifest tells.
+    pub(crate) facts: StoreFacts,
     /// A source topic that is this store's changelog (`reuse.ktable.source.topics` of the JVM).
     pub(crate) source_changelog: Option<Arc<str>>,
 }
 
 impl DeclaredStore {
     pub(crate) fn new<B: StoreBuilder>(builder: B) -> (StoreSpec, Self) {
-        let spec = builder.spec();
-        let build: BuildStore = Box::new(move |parts| {
-            let store = builder.build(parts);
-            (store.clone(), store)
-        });
-        (spec, DeclaredStore { build, source_changelog: None })
+        let (spec, facts) = (builder.spec(), builder.facts());
+        (spec, DeclaredStore { builder: Box::new(builder), facts, source_changelog: None })
+    }
+
+    /// The store of one task.
+    pub(crate) fn build(&self, parts: StoreParts) -> BuiltStore {
+        self.builder.build(parts)
+    }
+
+    pub(crate) fn set_name(&mut self, name: Arc<str>) {
+        self.builder.set_name(name);
     }
 }

@@ -126,7 +126,7 @@ impl Wiring<'_> {
 
     /// The name of a topic on the broker.
     pub fn topic(&self, topic: &TopicName) -> Arc<str> {
-        topic.decorated(self.application_id)
+        self.topology.present_name(topic).decorated(self.application_id)
     }
 
     /// The number of partitions of a topic; 0 if it is not known.

@@ -1,5 +1,7 @@
 //! Serdes of the standard types, with the JVM's bytes (`org.apache.kafka.common.serialization`).
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use uuid::Uuid;
 
@@ -23,6 +25,10 @@ macro_rules! number {
             #[inline]
             fn deserialize(&self, _topic: &str, bytes: &[u8]) -> Result<$type, SerdeError> {
                 fixed::<$size>(stringify!($type), bytes).map(<$type>::from_be_bytes)
+            }
+
+            fn id(&self) -> Cow<'static, str> {
+                Cow::Borrowed(stringify!($type))
             }
         }
 
@@ -57,6 +63,10 @@ impl Serde for BoolSerde {
             [other] => Err(SerdeError::invalid::<bool>(format_args!("byte {other} is neither 0 nor 1"))),
         }
     }
+
+    fn id(&self) -> Cow<'static, str> {
+        Cow::Borrowed("bool")
+    }
 }
 
 impl DefaultSerde for bool {
@@ -79,6 +89,10 @@ impl Serde for StringSerde {
     #[inline]
     fn deserialize(&self, _topic: &str, bytes: &[u8]) -> Result<String, SerdeError> {
         std::str::from_utf8(bytes).map(str::to_owned).map_err(SerdeError::invalid::<String>)
+    }
+
+    fn id(&self) -> Cow<'static, str> {
+        Cow::Borrowed("string")
     }
 }
 
@@ -103,6 +117,10 @@ impl Serde for VecSerde {
     fn deserialize(&self, _topic: &str, bytes: &[u8]) -> Result<Vec<u8>, SerdeError> {
         Ok(bytes.to_vec())
     }
+
+    fn id(&self) -> Cow<'static, str> {
+        Cow::Borrowed("bytes")
+    }
 }
 
 impl DefaultSerde for Vec<u8> {
@@ -126,6 +144,10 @@ impl Serde for BytesSerde {
     fn deserialize(&self, _topic: &str, bytes: &[u8]) -> Result<Bytes, SerdeError> {
         Ok(Bytes::copy_from_slice(bytes))
     }
+
+    fn id(&self) -> Cow<'static, str> {
+        Cow::Borrowed("bytes")
+    }
 }
 
 impl DefaultSerde for Bytes {
@@ -147,6 +169,10 @@ impl Serde for UuidSerde {
 
     fn deserialize(&self, _topic: &str, bytes: &[u8]) -> Result<Uuid, SerdeError> {
         Uuid::try_parse_ascii(bytes).map_err(SerdeError::invalid::<Uuid>)
+    }
+
+    fn id(&self) -> Cow<'static, str> {
+        Cow::Borrowed("uuid")
     }
 }
 
@@ -175,6 +201,10 @@ impl Serde for UnitSerde {
 
     fn null(&self) -> Option<()> {
         Some(())
+    }
+
+    fn id(&self) -> Cow<'static, str> {
+        Cow::Borrowed("void")
     }
 }
 
@@ -208,6 +238,10 @@ impl<S: Serde> Serde for OptionSerde<S> {
     fn null(&self) -> Option<Self::Target> {
         Some(None)
     }
+
+    fn id(&self) -> Cow<'static, str> {
+        Cow::Owned(format!("{}?", self.0.id()))
+    }
 }
 
 impl<T: DefaultSerde> DefaultSerde for Option<T> {
@@ -222,6 +256,17 @@ fn fixed<const N: usize>(type_name: &'static str, bytes: &[u8]) -> Result<[u8; N
 mod tests {
     use super::*;
     use crate::serde::read_nullable;
+
+    #[test]
+    fn ids_name_the_bytes() {
+        fn id<T: DefaultSerde>() -> String {
+            T::shared().id().into_owned()
+        }
+        let ids = [id::<i16>(), id::<i32>(), id::<i64>(), id::<f32>(), id::<f64>(), id::<bool>(), id::<String>()];
+        assert_eq!(ids, ["i16", "i32", "i64", "f32", "f64", "bool", "string"]);
+        assert_eq!([id::<Vec<u8>>(), id::<Bytes>(), id::<Uuid>(), id::<()>()], ["bytes", "bytes", "uuid", "void"]);
+        assert_eq!(id::<Option<String>>(), "string?");
+    }
 
     fn bytes_of<T: DefaultSerde>(value: T) -> Vec<u8> {
         let mut out = Vec::new();

@@ -5,6 +5,8 @@
 //!
 //! Numbers are big-endian, so that the store's order is that of the times.
 
+use std::borrow::Cow;
+
 use kafka_streams_core::{Serde, SerdeError, SharedSerde, Timestamp};
 
 /// A side of a join.
@@ -59,6 +61,10 @@ impl<K: 'static> Serde for WaitingKeySerde<K> {
         let key = self.0.deserialize(topic, key)?;
         Ok(WaitingKey { timestamp: Timestamp::from_be_bytes(*timestamp), side: Side::of_byte(*side), key })
     }
+
+    fn id(&self) -> Cow<'static, str> {
+        Cow::Owned(format!("waiting<{}>", self.0.id()))
+    }
 }
 
 pub(crate) struct LeftOrRightSerde<L, R> {
@@ -88,6 +94,10 @@ impl<L: 'static, R: 'static> Serde for LeftOrRightSerde<L, R> {
             Side::Left => LeftOrRight::Left(self.left.deserialize(topic, value)?),
             Side::Right => LeftOrRight::Right(self.right.deserialize(topic, value)?),
         })
+    }
+
+    fn id(&self) -> Cow<'static, str> {
+        Cow::Owned(format!("left-or-right<{}, {}>", self.left.id(), self.right.id()))
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Source: `ValueAndTimestampSerializer` of the JVM. The changelog holds the value alone; the timestamp is the record's.
 
+use std::borrow::Cow;
+
 use kafka_streams_core::{Serde, SerdeError, SharedSerde, Timestamp};
 
 use crate::ValueAndTimestamp;
@@ -37,6 +39,10 @@ impl<V: 'static> Serde for ValueAndTimestampSerde<V> {
 
     fn is_null(&self, value: &ValueAndTimestamp<V>) -> bool {
         self.0.is_null(&value.value)
+    }
+
+    fn id(&self) -> Cow<'static, str> {
+        Cow::Owned(format!("timestamped<{}>", self.0.id()))
     }
 }
 

@@ -94,6 +94,10 @@ impl StoreBuilder for Counts {
         self.0.clone()
     }
 
+    fn set_name(&mut self, name: Arc<str>) {
+        self.0.name = name;
+    }
+
     fn build(&self, parts: StoreParts) -> Rc<CountStore> {
         Rc::new(CountStore { name: self.0.name.clone(), changelog: parts.changelog, rows: RefCell::default() })
     }
