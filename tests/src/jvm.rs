@@ -83,6 +83,13 @@ impl Jvm {
         self.run("tools.Acls", &arguments).map(drop)
     }
 
+    /// A program with these arguments, to be started.
+    pub fn command_of(&self, class: &str, arguments: &[&str]) -> Command {
+        let mut command = self.command(class);
+        command.args(arguments);
+        command
+    }
+
     fn command(&self, first: &str) -> Command {
         let mut command = Command::new("java");
         // Made for short lives beside many others.

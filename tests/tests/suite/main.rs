@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod broker_trouble;
+mod caches;
 mod changelog_shapes;
 mod crash;
 mod interop;
