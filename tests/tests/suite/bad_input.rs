@@ -165,11 +165,15 @@ struct TooLarge {
 
 impl TooLarge {
     async fn new() -> anyhow::Result<Option<TooLarge>> {
+        Self::with(&[10, 50_000, 20]).await
+    }
+
+    async fn with(sizes: &[i64]) -> anyhow::Result<Option<TooLarge>> {
         let Some(broker) = Broker::get() else { return Ok(None) };
         let (input, output, id) = (broker.unique("sizes"), broker.unique("texts"), broker.unique("texts"));
         broker.create_topic(&input, 1).await?;
         broker.create_topic_with(&output, 1, &[("max.message.bytes", "10000")]).await?;
-        broker.write(&input, [number("a", 10), number("b", 50_000), number("c", 20)])?;
+        broker.write(&input, sizes.iter().map(|size| number("a", *size)))?;
         Ok(Some(TooLarge { broker, input, output, id, dir: tempfile::tempdir()? }))
     }
 
@@ -186,11 +190,16 @@ impl TooLarge {
 
     /// Waits until the others are written.
     fn expect_the_others(&self) -> anyhow::Result<()> {
+        self.expect(&[10, 20])
+    }
+
+    /// Waits until texts of these sizes are written, in this order.
+    fn expect(&self, sizes: &[usize]) -> anyhow::Result<()> {
         let lengths = || -> anyhow::Result<Vec<usize>> {
             let records = self.broker.read(&self.output, Isolation::ReadCommitted)?;
             Ok(records.iter().map(|record| record.value.as_deref().unwrap_or_default().len()).collect())
         };
-        self.broker.wait_at_most(Duration::from_secs(20), &mut || Ok(lengths()? == [10, 20]), "the others are written")
+        self.broker.wait_at_most(Duration::from_secs(20), &mut || Ok(lengths()? == sizes), "the texts are written")
     }
 }
 
@@ -216,7 +225,6 @@ async fn a_record_that_the_broker_refuses_ends_an_exactly_once_application_whate
 }
 
 #[tokio::test]
-#[ignore = "bug: librdkafka does not split a batch that is refused for one record's size"]
 async fn a_record_that_the_broker_refuses_is_skipped_without_its_neighbours_at_least_once() -> anyhow::Result<()> {
     let Some(texts) = TooLarge::new().await? else { return Ok(()) };
     let config = texts.config().processing_guarantee(ProcessingGuarantee::AtLeastOnce);
@@ -224,6 +232,26 @@ async fn a_record_that_the_broker_refuses_is_skipped_without_its_neighbours_at_l
     streams.start()?;
     texts.expect_the_others()?;
     in_process::close(&streams)
+}
+
+#[tokio::test]
+async fn records_that_are_only_too_large_together_are_written_one_by_one() -> anyhow::Result<()> {
+    for guarantee in [ProcessingGuarantee::AtLeastOnce, ProcessingGuarantee::ExactlyOnceV2] {
+        let Some(texts) = TooLarge::with(&[]).await? else { return Ok(()) };
+        let sizes: Vec<usize> = (0..60).map(|i| 2_000 + i).collect();
+        texts.broker.write(&texts.input, sizes.iter().map(|size| number("a", i64::try_from(*size).unwrap_or(0))))?;
+        let streams = texts.texts(texts.config().processing_guarantee(guarantee))?;
+        streams.start()?;
+        texts.expect(&sizes)?;
+        // Afterwards batches are made again, and the position moves on.
+        texts.broker.write(&texts.input, [number("a", 1), number("a", 2)])?;
+        texts.expect(&[&sizes[..], &[1, 2]].concat())?;
+        let committed = || texts.broker.committed(&texts.id, &texts.input, 0);
+        // Markers of transactions are no records of the input.
+        texts.broker.wait_until(|| Ok(committed()? == Some(62)), "all is committed")?;
+        in_process::close(&streams)?;
+    }
+    Ok(())
 }
 
 #[tokio::test]

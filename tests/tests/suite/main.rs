@@ -10,6 +10,7 @@ mod interop;
 mod kill;
 mod lifecycle;
 mod names;
+mod poison;
 mod rebalance;
 mod restart;
 mod security;
