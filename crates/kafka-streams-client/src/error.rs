@@ -151,7 +151,6 @@ pub(crate) mod code {
     pub(crate) const TOPIC_ALREADY_EXISTS: i16 = 36;
     pub(crate) const NOT_CONTROLLER: i16 = 41;
     pub(crate) const KAFKA_STORAGE_ERROR: i16 = 56;
-    pub(crate) const SASL_AUTHENTICATION_FAILED: i16 = 58;
     pub(crate) const FENCED_LEADER_EPOCH: i16 = 74;
 }
 

@@ -208,6 +208,7 @@ impl ClassicMember {
             Event::HeartbeatReply { request, result } => self.on_heartbeat_reply(now_ms, request, result),
             Event::LeaveReply { request } => self.on_leave_reply(request),
             Event::ConnectionLost => self.lose_coordinator(now_ms),
+            Event::Unreachable { reason } => self.on_unreachable(now_ms, reason),
             Event::Led { generation, result } => self.on_led(now_ms, generation, result),
             Event::Tick => {}
         }

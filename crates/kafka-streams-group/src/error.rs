@@ -102,6 +102,12 @@ pub enum Error {
         /// Its answer.
         error: GroupError,
     },
+    /// The group coordinator cannot be talked to, and trying again does not help.
+    #[error("the group coordinator cannot be talked to: {reason}")]
+    Unreachable {
+        /// What went wrong: TLS, authentication, or a broker that is too old.
+        reason: String,
+    },
     /// The leader misses a source topic (assignment error 1, `MissingSourceTopicException` of the JVM).
     #[error("the group's leader found source topics missing: create them, then restart the application")]
     MissingSourceTopics,

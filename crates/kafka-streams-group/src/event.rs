@@ -79,6 +79,12 @@ pub enum Event {
     },
     /// A connection to the coordinator broke or could not be made: no request in flight will be answered.
     ConnectionLost,
+    /// The driver cannot talk to the cluster, and trying again does not help: credentials or certificates are refused, or
+    /// the brokers are too old. The member stops.
+    Unreachable {
+        /// What went wrong, and with which broker: the user reads it.
+        reason: String,
+    },
 
     // From the leader's driver.
     /// Answer to [`Lead`](crate::Action::Lead). Ignored unless it is for the current generation.

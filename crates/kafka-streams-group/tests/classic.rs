@@ -606,6 +606,23 @@ fn a_fenced_static_member_stops_for_good() {
 }
 
 #[test]
+fn what_keeps_the_driver_from_the_cluster_for_good_is_told_in_its_words() {
+    let mut play = Play::stable(config(), [0]);
+    play.event(Event::Unreachable { reason: "broker 1: the certificate has expired".to_owned() });
+    let events = play.worker();
+    assert_eq!(events[0], WorkerEvent::Lost { reason: LostReason::Fatal });
+    let WorkerEvent::Fatal(error) = &events[1] else { panic!("{events:?}") };
+    assert!(error.to_string().contains("the certificate has expired"), "{error}");
+    assert_eq!((play.member.phase(), play.has_left()), (Phase::Stopped, None));
+
+    // On the way out there is nobody to tell.
+    let mut play = Play::stable(config(), [0]);
+    play.event(Event::Leave { notify_coordinator: true });
+    play.event(Event::Unreachable { reason: "broker 1: the certificate has expired".to_owned() });
+    assert_eq!((play.worker(), play.member.phase()), (vec![WorkerEvent::Left], Phase::Stopped));
+}
+
+#[test]
 fn an_old_generation_refused_while_joining_means_nothing() {
     let mut play = Play::stable(config(), [0]);
     play.heartbeat(Err(GroupError::RebalanceInProgress));

@@ -16,7 +16,7 @@ use kafka_streams_group::{
     PROTOCOL_TYPE, RequestId, SyncRequest,
 };
 
-use crate::error::{Error, code};
+use crate::error::Error;
 use crate::network::{Address, Cluster, Connection};
 
 /// A connection that is made with its first request.
@@ -168,25 +168,21 @@ pub(super) async fn leave(route: Route, request: RequestId, leave: LeaveRequest)
     Event::LeaveReply { request }
 }
 
-/// A request without an answer: the network's trouble is a lost connection; what does not pass is the answer `refused`,
-/// under the code that comes nearest.
+/// A request without an answer: the network's trouble is a lost connection; what does not pass ends the membership.
 fn failure(error: &Error, refused: impl FnOnce(GroupError) -> Event) -> Event {
     if let Error::Refused { code, .. } = error {
-        return refused(GroupError::from_code(*code).unwrap_or(GroupError::UnknownServerError));
+        match GroupError::from_code(*code) {
+            // None of the group's own errors: its text says more than its number.
+            Some(GroupError::Other(_)) if error.kind() != BrokerErrorKind::Retriable => {}
+            known => return refused(known.unwrap_or(GroupError::UnknownServerError)),
+        }
     }
     match error.kind() {
         BrokerErrorKind::Retriable => {
             tracing::info!(%error, "the group's coordinator cannot be reached");
             Event::ConnectionLost
         }
-        BrokerErrorKind::Unsupported => {
-            tracing::error!(%error, "cannot be a member of the group");
-            refused(GroupError::UnsupportedVersion)
-        }
-        _ => {
-            tracing::error!(%error, "cannot be a member of the group");
-            refused(GroupError::Other(code::SASL_AUTHENTICATION_FAILED))
-        }
+        _ => Event::Unreachable { reason: error.to_string() },
     }
 }
 

@@ -34,6 +34,16 @@ impl ClassicMember {
         self.part(now_ms, self.config.instance_id.is_none(), "the member failed", false);
     }
 
+    pub(super) fn on_unreachable(&mut self, now_ms: i64, reason: String) {
+        if let State::Leaving { tell, .. } = self.state {
+            return self.stop(tell);
+        }
+        self.lose_membership(LostReason::Fatal);
+        self.tell(WorkerEvent::Fatal(Error::Unreachable { reason }));
+        // LeaveGroup would come no further.
+        self.part(now_ms, false, "the coordinator cannot be reached", false);
+    }
+
     /// Ends the membership, telling the coordinator if that is wanted and possible, and the worker if `tell`.
     pub(super) fn part(&mut self, now_ms: i64, notify_coordinator: bool, reason: &str, tell: bool) {
         match self.member_id.take() {
