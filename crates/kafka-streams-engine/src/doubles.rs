@@ -3,7 +3,7 @@
 //! They follow a real broker in what the engine relies on: read-committed readers stop at the first open transaction,
 //! markers take an offset, aborted records are passed over, and offsets of a transaction appear with its commit.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -80,6 +80,10 @@ pub(crate) struct Cluster {
     pub(crate) told: Vec<Event>,
     /// The broker refuses values longer than this, and batches that hold more bytes of values; `None` for no limit.
     pub(crate) max_message_bytes: Option<usize>,
+    /// What was done, in its order: `init`, `fetch offsets`, `list offsets`, `restore`.
+    pub(crate) done: Vec<&'static str>,
+    /// Where the last epoch of the logs ends, for those who ask; `None` if the broker does not know.
+    pub(crate) epoch_end: Option<i64>,
     /// Producers made, by how they send.
     pub(crate) producers: Vec<Batching>,
     /// Delays and faults at random; none by default.
@@ -201,6 +205,12 @@ impl Shared {
         self.0.borrow_mut().end(transaction, if commit { Fate::Committed } else { Fate::Aborted });
     }
 
+    /// Truncates the log: `end` is its end now.
+    pub(crate) fn truncate(&self, topic: &str, end: usize) {
+        let mut cluster = self.0.borrow_mut();
+        cluster.logs.get_mut(&TopicPartition::new(topic, 0)).expect("topic exists").entries.truncate(end);
+    }
+
     /// Deletes the records before `start`.
     pub(crate) fn delete_before(&self, topic: &str, start: i64) {
         let mut cluster = self.0.borrow_mut();
@@ -213,6 +223,11 @@ impl Shared {
 
     pub(crate) fn offset(&self, topic: &str, partition: i32) -> Option<i64> {
         self.0.borrow().offsets.get(&TopicPartition::new(topic, partition)).map(|(offset, _)| *offset)
+    }
+
+    pub(crate) fn committed_metadata(&self, topic: &str, partition: i32) -> String {
+        let offsets = &self.0.borrow().offsets;
+        offsets.get(&TopicPartition::new(topic, partition)).map(|(_, text)| text.clone()).unwrap_or_default()
     }
 
     /// What a read-committed reader of all partitions sees.
@@ -349,6 +364,11 @@ impl Cluster {
             }
         }
         (records, log.entries.len() as i64)
+    }
+
+    /// Forgets the errors that were still to come.
+    pub(crate) fn forgive(&mut self, step: &'static str) {
+        self.faults.remove(step);
     }
 
     fn fault(&mut self, step: &'static str) -> Option<BrokerError> {
@@ -623,6 +643,7 @@ impl Produce for FakeProduce {
         if self.is_pending() {
             return Progress::Pending;
         }
+        self.cluster.0.borrow_mut().done.push("init");
         if let Some(id) = self.transactional_id.clone() {
             let mut cluster = self.cluster.0.borrow_mut();
             if self.epoch.is_none() {
@@ -747,6 +768,12 @@ impl Admin for FakeAdmin {
     fn call(&mut self, call: Call) -> CallId {
         self.next += 1;
         let mut cluster = self.cluster.0.borrow_mut();
+        cluster.done.extend(match &call {
+            Call::FetchOffsets(_) => Some("fetch offsets"),
+            Call::ListOffsets(_) => Some("list offsets"),
+            Call::DescribeTopics(_) => Some("restore"),
+            _ => None,
+        });
         let passing = cluster.chaos.fault("call", 40);
         let reply = match call {
             Call::FetchOffsets(_) if passing => {
@@ -801,7 +828,7 @@ impl Admin for FakeAdmin {
                 cluster.deleted.extend(offsets);
                 Reply::DeleteRecords(Ok(()))
             }
-            Call::EpochEnd(partitions) => Reply::EpochEnd(Ok(partitions.iter().map(|_| None).collect())),
+            Call::EpochEnd(partitions) => Reply::EpochEnd(Ok(vec![cluster.epoch_end; partitions.len()])),
             Call::DeleteRetention(topic) => {
                 let log = cluster.logs.get(&TopicPartition::new(topic, 0));
                 Reply::DeleteRetention(Ok(log.and_then(|log| log.delete_retention_ms)))
@@ -824,6 +851,8 @@ impl Admin for FakeAdmin {
 pub(crate) struct FakeGroup {
     pub(crate) cluster: Shared,
     pub(crate) events: Rc<RefCell<VecDeque<WorkerEvent>>>,
+    /// Between two seats.
+    pub(crate) unseated: Rc<Cell<bool>>,
 }
 
 impl Group for FakeGroup {
@@ -839,7 +868,7 @@ impl Group for FakeGroup {
     }
 
     fn member(&self) -> Option<GroupMember> {
-        GroupMember::new("app", "member", 1, None)
+        if self.unseated.get() { None } else { GroupMember::new("app", "member", 1, None) }
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod machine;
 mod rows;
+mod tickets;
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use kafka_streams_state::{StoreBackend, StoreBackends, StoreError, StorePosition
 use crate::port::BrokerError;
 
 pub use machine::{Restorer, RestorerConfig, StepResult};
+pub use tickets::RestoreTickets;
 
 /// The stores of a task that is about to start.
 #[derive(Clone)]
@@ -108,6 +110,25 @@ pub enum RestoreEvent {
         /// Why.
         error: RestoreError,
     },
+}
+
+impl RestoreEvent {
+    /// The task that it is about.
+    pub fn task(&self) -> TaskId {
+        match self {
+            RestoreEvent::Started { task, .. }
+            | RestoreEvent::Batch { task, .. }
+            | RestoreEvent::Ended { task, .. }
+            | RestoreEvent::Completed { task, .. }
+            | RestoreEvent::Cancelled { task }
+            | RestoreEvent::Failed { task, .. } => *task,
+        }
+    }
+
+    /// Whether nothing more comes of this order.
+    pub fn is_last(&self) -> bool {
+        matches!(self, RestoreEvent::Completed { .. } | RestoreEvent::Failed { .. } | RestoreEvent::Cancelled { .. })
+    }
 }
 
 /// Why a task cannot be restored.

@@ -35,7 +35,7 @@ use kafka_streams_topology::{OffsetReset, Topology};
 
 use crate::doubles::{Chaos, FakeAdmin, FakeFetch, FakeProduce, Row, Shared};
 use crate::port::Group;
-use crate::restore::{Restore, RestoreEvent, RestoreTask, Restorer, RestorerConfig, StepResult};
+use crate::restore::{Restore, RestoreEvent, RestoreTask, RestoreTickets, Restorer, RestorerConfig, StepResult};
 use crate::worker::Ports;
 use crate::{
     Backends, CommitProbe, FailedTasks, Guarantee, PortSet, TaskOffsets, Turn, Worker, WorkerConfig, WorkerError,
@@ -434,11 +434,8 @@ struct SimRestore {
     /// Which order each event belongs to.
     events: VecDeque<(u64, RestoreEvent)>,
     /// The orders that the worker waits for, and those that the restorer has.
-    wanted: BTreeMap<TaskId, u64>,
+    tickets: RestoreTickets,
     begun: BTreeMap<TaskId, u64>,
-    next: u64,
-    /// Cancelled without having been ordered.
-    idle: VecDeque<TaskId>,
 }
 
 enum Order {
@@ -449,7 +446,7 @@ enum Order {
 impl SimRestore {
     fn collect(&mut self) {
         while let Some(event) = self.restorer.poll_event() {
-            if let Some(order) = self.begun.get(&task_of_event(&event)) {
+            if let Some(order) = self.begun.get(&event.task()) {
                 self.events.push_back((*order, event));
             }
         }
@@ -479,22 +476,19 @@ impl SimRestore {
 
 impl Restore for SimRestore {
     fn submit(&mut self, task: RestoreTask) {
-        self.next += 1;
-        self.wanted.insert(task.task, self.next);
-        self.orders.push_back(Order::Submit(self.next, task));
+        let ticket = self.tickets.submit(task.task);
+        self.orders.push_back(Order::Submit(ticket, task));
     }
 
     fn cancel(&mut self, task: TaskId) {
-        if self.wanted.contains_key(&task) {
+        if self.tickets.cancel(task) {
             self.orders.push_back(Order::Cancel(task));
-        } else {
-            self.idle.push_back(task);
         }
     }
 
     fn poll(&mut self) -> Option<RestoreEvent> {
-        if let Some(task) = self.idle.pop_front() {
-            return Some(RestoreEvent::Cancelled { task });
+        if let Some(event) = self.tickets.poll_idle() {
+            return Some(event);
         }
         if !self.cluster.0.borrow_mut().chaos.delay(2) {
             self.work();
@@ -503,30 +497,11 @@ impl Restore for SimRestore {
             return None;
         }
         while let Some((order, event)) = self.events.pop_front() {
-            let task = task_of_event(&event);
-            if self.wanted.get(&task) == Some(&order) {
-                let last = matches!(
-                    event,
-                    RestoreEvent::Completed { .. } | RestoreEvent::Failed { .. } | RestoreEvent::Cancelled { .. }
-                );
-                if last {
-                    self.wanted.remove(&task);
-                }
+            if self.tickets.accept(order, &event) {
                 return Some(event);
             }
         }
         None
-    }
-}
-
-fn task_of_event(event: &RestoreEvent) -> TaskId {
-    match event {
-        RestoreEvent::Started { task, .. }
-        | RestoreEvent::Batch { task, .. }
-        | RestoreEvent::Ended { task, .. }
-        | RestoreEvent::Completed { task, .. }
-        | RestoreEvent::Cancelled { task }
-        | RestoreEvent::Failed { task, .. } => *task,
     }
 }
 
@@ -669,10 +644,8 @@ impl Simulation {
             restorer,
             orders: VecDeque::new(),
             events: VecDeque::new(),
-            wanted: BTreeMap::new(),
+            tickets: RestoreTickets::default(),
             begun: BTreeMap::new(),
-            next: 0,
-            idle: VecDeque::new(),
         };
         let exactly_once = self.plan.guarantee == Guarantee::ExactlyOnce;
         let clock = self.cluster.clone();

@@ -1,9 +1,9 @@
 //! The worker over a cluster in memory: the commit cycle and its rules, by their ids.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use kafka_streams_core::handler::{Handlers, LogAndContinue};
@@ -26,18 +26,20 @@ use crate::{
 };
 
 mod failures;
+mod rules;
 
 const CHANGELOG: &str = "app-counts-changelog";
 
-/// Stores in memory that survive their task, as files would.
+/// Stores in memory that survive their task, as files would; so many of their next commits of processing fail.
 #[derive(Clone, Debug, Default)]
-struct Lasting(Arc<std::sync::Mutex<Opened>>);
+struct Lasting(Arc<std::sync::Mutex<Opened>>, Arc<AtomicU32>);
 
 type Opened = BTreeMap<(TaskId, String), Arc<InMemoryBackend>>;
 
 impl StoreBackends for Lasting {
     fn open(&self, task: TaskId, name: &str) -> Result<Arc<dyn StoreBackend>, StoreError> {
-        Ok(self.0.lock().unwrap().entry((task, name.to_owned())).or_default().clone())
+        let inner = self.0.lock().unwrap().entry((task, name.to_owned())).or_default().clone();
+        Ok(Arc::new(rules::Fragile { inner, failures: self.1.clone() }))
     }
 
     fn destroy(&self, task: TaskId, name: &str) -> Result<(), StoreError> {
@@ -123,7 +125,7 @@ impl Bench {
         handlers: Handlers,
         failed_tasks: FailedTasks,
     ) -> Self {
-        let group = FakeGroup { cluster: cluster.clone(), events: Rc::new(RefCell::new(VecDeque::new())) };
+        let group = FakeGroup { cluster: cluster.clone(), ..FakeGroup::default() };
         let config = WorkerConfig {
             application_id: "app".into(),
             guarantee,

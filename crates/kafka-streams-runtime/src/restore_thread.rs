@@ -1,13 +1,13 @@
 //! The thread that restores beside a stream thread: a [`Restorer`] in a loop, and the worker's end of it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use kafka_streams_core::TaskId;
 use kafka_streams_engine::port::{Admin, Fetch};
-use kafka_streams_engine::restore::{Restore, RestoreEvent, RestoreTask, Restorer, StepResult};
+use kafka_streams_engine::restore::{Restore, RestoreEvent, RestoreTask, RestoreTickets, Restorer, StepResult};
 
 use crate::StreamsError;
 use crate::clock::now_ms;
@@ -31,9 +31,7 @@ pub(crate) enum Command {
 pub(crate) struct RestoreThread {
     commands: Sender<Command>,
     events: Receiver<(u64, RestoreEvent)>,
-    tickets: BTreeMap<TaskId, u64>,
-    next_ticket: u64,
-    local: VecDeque<RestoreEvent>,
+    tickets: RestoreTickets,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -61,48 +59,29 @@ impl RestoreThread {
         let (outbox, events) = mpsc::channel();
         let body = move || run(restorer, &inbox, &outbox, &on_event);
         let thread = thread::Builder::new().name(name).spawn(body).map_err(StreamsError::Thread)?;
-        Ok(RestoreThread {
-            commands,
-            events,
-            tickets: BTreeMap::new(),
-            next_ticket: 0,
-            local: VecDeque::new(),
-            thread: Some(thread),
-        })
+        Ok(RestoreThread { commands, events, tickets: RestoreTickets::default(), thread: Some(thread) })
     }
 }
 
 impl Restore for RestoreThread {
     fn submit(&mut self, task: RestoreTask) {
-        self.next_ticket += 1;
-        self.tickets.insert(task.task, self.next_ticket);
-        let _ = self.commands.send(Command::Submit(self.next_ticket, task));
+        let ticket = self.tickets.submit(task.task);
+        let _ = self.commands.send(Command::Submit(ticket, task));
     }
 
     fn cancel(&mut self, task: TaskId) {
-        if self.tickets.contains_key(&task) {
+        if self.tickets.cancel(task) {
             let _ = self.commands.send(Command::Cancel(task));
-        } else {
-            // Not begun, or at its end: the thread has nothing of this task.
-            self.local.push_back(RestoreEvent::Cancelled { task });
         }
     }
 
     fn poll(&mut self) -> Option<RestoreEvent> {
-        if let Some(event) = self.local.pop_front() {
+        if let Some(event) = self.tickets.poll_idle() {
             return Some(event);
         }
         loop {
             let (ticket, event) = self.events.try_recv().ok()?;
-            let task = task_of(&event);
-            if self.tickets.get(&task) == Some(&ticket) {
-                let last = matches!(
-                    event,
-                    RestoreEvent::Completed { .. } | RestoreEvent::Failed { .. } | RestoreEvent::Cancelled { .. }
-                );
-                if last {
-                    self.tickets.remove(&task);
-                }
+            if self.tickets.accept(ticket, &event) {
                 return Some(event);
             }
         }
@@ -173,7 +152,7 @@ fn pass_on<F: Fetch, A: Admin>(
 ) -> bool {
     let mut news = false;
     while let Some(event) = restorer.poll_event() {
-        let Some(ticket) = tickets.get(&task_of(&event)) else { continue };
+        let Some(ticket) = tickets.get(&event.task()) else { continue };
         if outbox.send((*ticket, event)).is_err() {
             return false;
         }
@@ -183,15 +162,4 @@ fn pass_on<F: Fetch, A: Admin>(
         on_event();
     }
     true
-}
-
-fn task_of(event: &RestoreEvent) -> TaskId {
-    match event {
-        RestoreEvent::Started { task, .. }
-        | RestoreEvent::Batch { task, .. }
-        | RestoreEvent::Ended { task, .. }
-        | RestoreEvent::Completed { task, .. }
-        | RestoreEvent::Cancelled { task }
-        | RestoreEvent::Failed { task, .. } => *task,
-    }
 }
