@@ -12,6 +12,7 @@ mod demo;
 mod interrupt;
 mod jvm;
 mod kafka;
+mod oracle;
 mod process;
 mod progress;
 mod setup;
@@ -49,6 +50,8 @@ enum Command {
     Test(test::Test),
     /// Measure our programs and the JVM's side by side on the same broker and topic
     Bench(bench::Bench),
+    /// Compare this library with the JVM's, case by case: names, topics, and every record of every topic
+    Oracle(oracle::Oracle),
     /// Hold the sources against the rules that the compiler does not know; without a name: all of them
     Check {
         /// The checks to run
@@ -83,6 +86,7 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Demo(options) => demo::run(&workspace, options),
         Command::Bench(options) => bench::run(&workspace, options),
         Command::Test(options) => test::run(&workspace, options),
+        Command::Oracle(options) => oracle::run(&workspace, options),
         Command::Verify => verify::verify(&workspace),
         Command::Fix => verify::fix(&workspace),
         Command::Check { checks } => check::Check::run_all(&workspace, checks),
