@@ -105,12 +105,8 @@ impl<K: 'static, V: 'static> KeyValueStore<K, V> {
         self.with_key(key, |key| {
             let (place, old) = self.layers.read(cx, key, |bytes| self.read_value(bytes))?;
             let old = old?;
-            let existed = old.is_some();
             let sent_old = if self.layers.sends_old_values() { old.clone() } else { None };
             let new = change(old)?;
-            if new.is_none() && !existed && !self.layers.is_cached() && self.layers.skips_empty_deletions() {
-                return Ok(None);
-            }
             self.with_value(new.as_ref(), |value| self.layers.write(cx, place, key, value))?;
             Ok((!self.layers.is_cached()).then_some(Change { old: sent_old, new }))
         })
@@ -149,7 +145,7 @@ impl<K: 'static, V: 'static> KeyValueStore<K, V> {
         self.layers.approximate_rows().map_err(|error| self.layers.failure(error))
     }
 
-    /// Whether it was declared with caching, also if the cache has no memory.
+    /// Whether it was declared with caching, and there is a cache.
     pub fn has_caching(&self) -> bool {
         self.layers.has_caching()
     }

@@ -98,12 +98,8 @@ impl<K: 'static, V: 'static> WindowStore<K, V> {
         self.with_row_key(key, window_start, |row_key| {
             let (place, old) = self.layers.read(cx, row_key, |bytes| self.read_value(bytes))?;
             let old = old?;
-            let existed = old.is_some();
             let sent_old = if self.layers.sends_old_values() { old.clone() } else { None };
             let new = change(old)?;
-            if new.is_none() && !existed && !self.layers.is_cached() && self.layers.skips_empty_deletions() {
-                return Ok(None);
-            }
             self.with_value(new.as_ref(), |value| self.layers.write(cx, place, row_key, value))?;
             Ok((!self.layers.is_cached()).then_some(Change { old: sent_old, new }))
         })

@@ -72,8 +72,9 @@ impl Layers {
     pub(crate) fn new(name: Arc<str>, format: RowFormat, caching: bool, parts: StoreParts) -> Self {
         let StoreParts { backend, changelog, cache: thread } = parts;
         // As on the JVM, stores of duplicates are never cached: there is no last value to thin out to.
-        let caching = caching && !format.retain_duplicates;
-        let cache = (caching && thread.max_bytes() > 0).then(|| RefCell::new(StoreCache::new(thread.clone())));
+        // A cache without memory is no cache, also for a store that asks for one (`InternalTopologyBuilder.rewriteTopology`).
+        let caching = caching && !format.retain_duplicates && thread.max_bytes() > 0;
+        let cache = caching.then(|| RefCell::new(StoreCache::new(thread.clone())));
         let rows = Rc::new(RefCell::new(Rows::new(backend.clone(), thread.memory().clone())));
         let reclaim: Rc<dyn Reclaim> = rows.clone();
         thread.memory().register(Rc::downgrade(&reclaim));
@@ -112,7 +113,7 @@ impl Layers {
         self.segments.as_ref().is_some_and(|segments| segments.rule().indexed)
     }
 
-    /// Whether it was declared with caching, also if the cache has no memory.
+    /// Whether it was declared with caching, and there is a cache.
     pub(crate) fn has_caching(&self) -> bool {
         self.caching
     }
@@ -131,12 +132,6 @@ impl Layers {
     pub(crate) fn set_listener(&self, sends_old_values: bool, listener: FlushListener) {
         self.sends_old_values.set(sends_old_values);
         *self.listener.borrow_mut() = Some(listener);
-    }
-
-    /// Whether the deletion of a row that does not exist is to leave no trace: with caching on in the topology and a
-    /// node below, also if the cache has no memory (`CachingKeyValueStore.putAndMaybeForward` of the JVM).
-    pub(crate) fn skips_empty_deletions(&self) -> bool {
-        self.caching && self.listener.borrow().is_some()
     }
 
     /// Reads a row, from the top layer that knows it.
