@@ -10,8 +10,8 @@ use kafka_streams_core::serde::{I64Serde, StringSerde};
 use kafka_streams_core::{TaskContext, TaskId};
 use kafka_streams_state::conformance::position;
 use kafka_streams_state::{
-    InMemoryBackends, KeyRange, KeyValueStore, MemoryBudget, Order, StateStore, StoreBackend, StoreBackends,
-    StoreBuilder, StoreParts, Stores, ThreadCache,
+    CommitBatch, InMemoryBackends, KeyRange, KeyValueStore, MemoryBudget, Order, RowIterator, StateStore, StoreBackend,
+    StoreBackends, StoreBuilder, StoreError, StoreParts, StorePosition, Stores, ThreadCache,
 };
 
 const TASK: TaskId = TaskId::new(0, 2);
@@ -170,4 +170,137 @@ fn s9_a_dropped_step_leaves_nothing_of_its_spill() {
     store.put(&mut cx, &key(7), Some(&3)).unwrap();
     store.commit(&position(2)).unwrap();
     assert_eq!(committed(&*backend), 2, "a commit does not bring it back");
+}
+
+/// A disk that is full after a few rows of a spill.
+#[derive(Debug)]
+struct FullDisk(Arc<dyn StoreBackend>);
+
+impl StoreBackend for FullDisk {
+    fn get(&self, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<(), StoreError> {
+        self.0.get(key, read)
+    }
+
+    fn scan(
+        &self,
+        range: KeyRange<'_>,
+        order: Order,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StoreError> {
+        self.0.scan(range, order, visit)
+    }
+
+    fn position(&self) -> Option<StorePosition> {
+        self.0.position()
+    }
+
+    fn commit(&self, batch: CommitBatch<'_>) -> Result<(), StoreError> {
+        self.0.commit(batch)
+    }
+
+    fn can_spill(&self) -> bool {
+        true
+    }
+
+    fn spill(&self, rows: RowIterator<'_, '_>) -> Result<(), StoreError> {
+        self.0.spill(&mut rows.take(5))?;
+        Err(StoreError::Io { action: "spill rows of a store", reason: "no space left on device".to_owned() })
+    }
+
+    fn get_with_spill(&self, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<(), StoreError> {
+        self.0.get_with_spill(key, read)
+    }
+
+    fn scan_with_spill(
+        &self,
+        range: KeyRange<'_>,
+        order: Order,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StoreError> {
+        self.0.scan_with_spill(range, order, visit)
+    }
+
+    fn drop_spill(&self) {
+        self.0.drop_spill();
+    }
+
+    fn wipe(&self) -> Result<(), StoreError> {
+        self.0.wipe()
+    }
+
+    fn sync(&self) -> Result<(), StoreError> {
+        self.0.sync()
+    }
+}
+
+#[test]
+fn s1_a_spill_that_fails_is_an_error_of_the_record_and_changes_nothing() {
+    let thread = Thread::new(10_000);
+    let mut cx = task();
+    let inner = InMemoryBackends.open(TASK, "store").unwrap();
+    let backend: Arc<dyn StoreBackend> = Arc::new(FullDisk(inner.clone()));
+    let store = thread.store_over("store", &backend);
+    let mut written = 0;
+    let error = loop {
+        match store.put(&mut cx, &key(written), Some(&(written as i64))) {
+            Ok(()) => written += 1,
+            Err(error) => break error.to_string(),
+        }
+    };
+    assert!(error.contains("no space left") && error.contains("store"), "{error}");
+    // If the handler lets the failed record go, what it has written so far counts, as on the JVM.
+    let rows: Vec<_> = store.all().map(|row| row.unwrap()).collect();
+    assert!(rows.iter().map(|(_, n)| *n).eq(0..=written as i64));
+    // If it does not, nothing of it is left.
+    store.drop_uncommitted();
+    assert_eq!(store.all().count(), 0);
+    store.commit(&position(1)).unwrap();
+    assert_eq!(committed(&*inner), 0);
+}
+
+#[test]
+fn s1_without_a_spill_of_the_back_end_the_rows_stay_in_memory() {
+    #[derive(Debug)]
+    struct Plain(Arc<dyn StoreBackend>);
+    impl StoreBackend for Plain {
+        fn get(&self, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<(), StoreError> {
+            self.0.get(key, read)
+        }
+
+        fn scan(
+            &self,
+            range: KeyRange<'_>,
+            order: Order,
+            visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+        ) -> Result<(), StoreError> {
+            self.0.scan(range, order, visit)
+        }
+
+        fn position(&self) -> Option<StorePosition> {
+            self.0.position()
+        }
+
+        fn commit(&self, batch: CommitBatch<'_>) -> Result<(), StoreError> {
+            self.0.commit(batch)
+        }
+
+        fn wipe(&self) -> Result<(), StoreError> {
+            self.0.wipe()
+        }
+
+        fn sync(&self) -> Result<(), StoreError> {
+            self.0.sync()
+        }
+    }
+    let thread = Thread::new(10_000);
+    let mut cx = task();
+    let inner = InMemoryBackends.open(TASK, "store").unwrap();
+    let backend: Arc<dyn StoreBackend> = Arc::new(Plain(inner.clone()));
+    let store = thread.store_over("store", &backend);
+    for n in 0..1_000 {
+        store.put(&mut cx, &key(n), Some(&1)).unwrap();
+    }
+    assert_eq!((thread.spills.get(), store.uncommitted().rows, store.all().count()), (0, 1_000, 1_000));
+    store.commit(&position(1)).unwrap();
+    assert_eq!(committed(&*inner), 1_000);
 }

@@ -204,3 +204,52 @@ fn a_store_that_never_spilled_has_no_pending_column_family() {
     let names = super::Database::list_cf(&options, backends.store_dir(task, "store")).unwrap();
     assert_eq!(names, ["default", "meta"], "the format of earlier releases");
 }
+
+#[test]
+fn s3_a_reader_beside_the_commit_of_a_spill_sees_the_old_or_the_new_state() {
+    const BATCHES: i64 = 20;
+    let dir = tempfile::tempdir().unwrap();
+    let store = backend(dir.path());
+    // Large values, so that a merge takes several batches and flushes of its own.
+    let commit = |batch: i64| {
+        let keys: Vec<_> = (0..ROWS).map(key).collect();
+        let value = batch.to_be_bytes().repeat(100);
+        let (spilled, left) = keys.split_at(ROWS as usize - 10);
+        store.spill(&mut spilled.iter().map(|key| (&key[..], Some(&value[..])))).unwrap();
+        let mut rows = left.iter().map(|key| (&key[..], Some(&value[..])));
+        let (position, source) = (position(batch), BatchSource::Processing);
+        store.commit(CommitBatch { deleted_ranges: &[], rows: &mut rows, position: &position, source }).unwrap();
+    };
+    commit(1);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut seen = std::collections::BTreeSet::new();
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                for order in [Order::Ascending, Order::Descending] {
+                    let (mut rows, mut batches) = (0, std::collections::BTreeSet::new());
+                    let visit = &mut |_: &[u8], value: &[u8]| {
+                        rows += 1;
+                        batches.insert(i64::from_be_bytes(value[..8].try_into().unwrap()));
+                        true
+                    };
+                    store.scan(KeyRange::default(), order, visit).unwrap();
+                    assert_eq!((rows, batches.len()), (ROWS, 1), "batches {batches:?}");
+                    // A row that is read later is never older.
+                    let mut value = 0;
+                    store
+                        .get(&key(17), &mut |bytes| value = i64::from_be_bytes(bytes[..8].try_into().unwrap()))
+                        .unwrap();
+                    assert!(batches.iter().all(|batch| value >= *batch));
+                    seen.extend(batches);
+                }
+            }
+            seen.len()
+        });
+        for batch in 2..=BATCHES {
+            commit(batch);
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(reader.join().unwrap() > 1);
+    });
+}
