@@ -64,6 +64,7 @@ fn optimizations_of(value: &str) -> Result<Vec<Optimization>, Fault> {
     }
     let of = |name: &str| match name.trim() {
         "reuse.ktable.source.topics" => Ok(Optimization::ReuseKtableSourceTopics),
+        "single.store.self.join" => Ok(Optimization::SingleStoreSelfJoin),
         "merge.repartition.topics" => Ok(Optimization::MergeRepartitionTopics),
         other => Err(Fault::Config(format!("topology.optimization={other} is none of Kafka's"))),
     };

@@ -47,6 +47,7 @@ fn of_build(error: &BuildError) -> JvmError {
         BuildError::OverlappingTopics { topic } => {
             topology(format!("Topic {topic} has already been registered by another source."))
         }
+        BuildError::JoinStoreMismatch { .. } => JvmError { class: STREAMS_EXCEPTION, message: None },
         BuildError::IllegalWindows { .. } | BuildError::RetentionTooShort { .. } => {
             JvmError { class: ILLEGAL_ARGUMENT, message: None }
         }

@@ -6,6 +6,8 @@
 pub mod aggregate;
 pub mod group;
 pub mod join;
+pub mod join_stream;
+pub mod join_tables;
 pub mod materialized;
 pub mod papi;
 pub mod process;

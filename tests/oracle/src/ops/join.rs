@@ -30,10 +30,10 @@ pub fn add(build: &mut Build, op: &Op) -> Result<(), Fault> {
             build.put(id, node);
             Ok(())
         }
-        Op::JoinStream(_) => Fault::not_built("joinStream"),
+        Op::JoinStream(join) => super::join_stream::add(build, join),
         Op::JoinGlobal { .. } => Fault::not_built("joinGlobal"),
-        Op::JoinTables(_) => Fault::not_built("joinTables"),
-        Op::FkJoin(_) => Fault::not_built("fkJoin"),
+        Op::JoinTables(join) => super::join_tables::add(build, join),
+        Op::FkJoin(join) => super::join_tables::add_foreign(build, join),
         _ => Fault::bad_case("no join"),
     }
 }
