@@ -59,8 +59,8 @@ pub enum BuildError {
     },
     /// A join on a foreign key does not know how the rows of a table are written.
     #[error(
-        "node {node} needs the serde of the {side} table's values, which is not known; store that table with \
-         `Materialized::with` or `Materialized::named`"
+        "node {node} needs the serde of the {side} table's values, which is not known; name it by \
+         `with_value_serde`"
     )]
     UnknownValueSerde {
         /// The node.

@@ -305,6 +305,24 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
         KGroupedTable::new(self.graph.clone(), node, name, keys, values)
     }
 
+    /// The same table, with this serde of its rows where an operator below needs one and nothing above has said it: a join
+    /// on a foreign key hashes the rows of the left table and sends those of the right one through a topic.
+    ///
+    /// ```
+    /// # use kafka_streams_core::serde::StringSerde;
+    /// # use kafka_streams_dsl::KTable;
+    /// # let builder = kafka_streams_dsl::StreamsBuilder::new();
+    /// # let orders = builder.table::<String, String>("orders");
+    /// # let customers = builder.table::<String, String>("customers");
+    /// let customer_of_order = orders.map_values(|order| order.trim().to_owned()).with_value_serde(StringSerde);
+    /// let names: KTable<String, String> =
+    ///     customer_of_order.join_foreign_key(&customers, |_order, customer| customer.clone(), |_, name| name);
+    /// ```
+    #[must_use]
+    pub fn with_value_serde(&self, values: impl kafka_streams_core::Serde<Target = V>) -> KTable<K, V> {
+        KTable { values: Some(Arc::new(values)), ..self.clone() }
+    }
+
     /// The name of the table's store, if it was given one: the name under which the table can be queried.
     pub fn queryable_store_name(&self) -> Option<&str> {
         self.store_name.as_deref()

@@ -207,7 +207,8 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
             true => (this_node, Vec::new()),
             false => other.co_partitioned(&mut graph, &joined, "-right", &keys, &other_values),
         };
-        sources.extend(other_sources.into_iter().filter(|source| !self.sources.contains(source)).collect::<Vec<_>>());
+        let further: Vec<_> = other_sources.into_iter().filter(|source| !sources.contains(source)).collect();
+        sources.extend(further);
         let names = Names::draw(&mut graph, joined.name.as_ref(), outer);
         if foreign {
             graph.errors.push(BuildError::TwoBuilders { node: names.merge.clone() });

@@ -118,7 +118,8 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
         if !self.graph.is_same_as(&table.graph) {
             graph.errors.push(BuildError::TwoBuilders { node: name.clone() });
         } else {
-            sources.extend(table.sources.iter().filter(|source| !self.sources.contains(source)));
+            let further: Vec<_> = table.sources.iter().copied().filter(|source| !sources.contains(source)).collect();
+            sources.extend(further);
             graph.copartitions.push(sources.clone());
             graph.make_readable(table.table);
         }

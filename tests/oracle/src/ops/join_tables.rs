@@ -9,7 +9,7 @@ use crate::menu;
 use crate::node::{AnyKey, AnyRow, AnyTable, Node, Table};
 use crate::ops::materialized::{materialized, with_serdes};
 use crate::spec::{self, JoinKind};
-use crate::value::{Key, Value};
+use crate::value::{Key, Shared, Value};
 
 /// Adds a join on the tables' keys.
 ///
@@ -99,13 +99,17 @@ fn on_foreign_key<K: AnyKey, L: AnyRow, R: AnyRow>(
         Some(said) => materialized::<K, Value>(said, &left.keys, joiner.out)?,
         None => with_serdes(&left.keys, joiner.out),
     };
+    let (this, other) = (
+        left.table.with_value_serde(Shared(L::serde(left.values))),
+        right.table.with_value_serde(Shared(R::serde(right.values))),
+    );
     let joined = join.name.iter().fold(TableJoined::default(), TableJoined::with_name);
     let table: KTable<K, Value> = match join.kind {
         JoinKind::Inner => {
             let f = move |left, right| row(left, Some(right));
-            left.table.join_foreign_key_with(&right.table, extract, f, joined, stored)
+            this.join_foreign_key_with(&other, extract, f, joined, stored)
         }
-        JoinKind::Left => left.table.left_join_foreign_key_with(&right.table, extract, row, joined, stored),
+        JoinKind::Left => this.left_join_foreign_key_with(&other, extract, row, joined, stored),
         JoinKind::Outer => return Fault::bad_case("there is no outer join on a foreign key"),
     };
     Ok(K::table(Table { table, keys: left.keys, values: joiner.out }))
