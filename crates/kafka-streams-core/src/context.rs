@@ -1,12 +1,13 @@
 //! What the nodes of a task share: handed down the call stack as `&mut`, so that there is no lock on a record's path.
 
+use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use crate::handler::{ErrorContext, Handlers, Response};
+use crate::handler::{ErrorContext, Handlers, Response, SourceRecord};
 use crate::{
-    Children, Failure, FailureKind, Headers, NodeId, Output, ProcessorMetadata, Punctuation, PunctuationType, Record,
-    Step, TaskId, Timers, Timestamp,
+    Children, DeadLetter, Failure, FailureKind, Headers, NodeId, Output, OutputRecord, PartitionChoice,
+    ProcessorMetadata, Punctuation, PunctuationType, RawRecord, Record, Step, TaskId, Timers, Timestamp,
 };
 
 /// Where the record in hand came from, and its time: what a cached update keeps until it is flushed.
@@ -76,6 +77,11 @@ pub struct TaskContext {
     task: TaskId,
     application_id: Arc<str>,
     handlers: Handlers,
+    app_configs: Arc<BTreeMap<String, String>>,
+    /// The input record's bytes, while it is processed, if there is a topic for dead letters.
+    source: Option<SourceRecord>,
+    /// What a handler has sent with its decision to stop.
+    pub last_letters: Vec<DeadLetter>,
     /// The record in hand.
     pub record: RecordContext,
     /// The highest timestamp of the records that this task has processed; -1 before the first.
@@ -106,6 +112,9 @@ impl TaskContext {
             task,
             application_id,
             handlers,
+            app_configs: Arc::default(),
+            source: None,
+            last_letters: Vec::new(),
             record: RecordContext::none(-1),
             stream_time: -1,
             wall_clock: -1,
@@ -116,6 +125,32 @@ impl TaskContext {
             counters: TaskCounters::default(),
             emit_intervals: EmitIntervals::default(),
             update_out_of_order: false,
+        }
+    }
+
+    /// The same, with the application's configuration for [`app_configs`](TaskContext::app_configs).
+    #[must_use]
+    pub fn with_app_configs(self, app_configs: Arc<BTreeMap<String, String>>) -> Self {
+        TaskContext { app_configs, ..self }
+    }
+
+    /// The application's configuration, as it was set: names of Kafka Streams, secrets left out.
+    pub fn app_configs(&self) -> &BTreeMap<String, String> {
+        &self.app_configs
+    }
+
+    /// The entries of the application's configuration whose names begin with `prefix`, by the rest of their names.
+    pub fn app_configs_with_prefix<'c>(&'c self, prefix: &'c str) -> impl Iterator<Item = (&'c str, &'c str)> {
+        let entries = self.app_configs.iter();
+        entries.filter_map(move |(name, value)| Some((name.strip_prefix(prefix)?, value.as_str())))
+    }
+
+    /// Keeps the bytes of an input record for the handlers, if there is a topic for dead letters; to be called before
+    /// the record is processed, and with `None` before a punctuation.
+    #[inline]
+    pub fn keep_source(&mut self, raw: Option<&RawRecord<'_>>) {
+        if self.handlers.dead_letter_topic.is_some() {
+            self.source = raw.map(source_record);
         }
     }
 
@@ -161,7 +196,42 @@ impl TaskContext {
             partition: self.record.partition,
             offset: self.record.offset,
             timestamp: self.record.timestamp,
+            source: self.source.clone().map(Arc::new),
+            dead_letter_topic: self.handlers.dead_letter_topic.clone(),
         }
+    }
+
+    /// [`error_context`](TaskContext::error_context) of a record whose bytes are at hand.
+    pub fn error_context_of(&self, node: Option<&Arc<str>>, raw: &RawRecord<'_>) -> ErrorContext {
+        ErrorContext { source: Some(Arc::new(source_record(raw))), ..self.error_context(node) }
+    }
+
+    /// Does what a handler has decided: sends its dead letters, and counts a record that is skipped. Whether it is.
+    ///
+    /// With the decision to stop the letters go to [`last_letters`](TaskContext::last_letters).
+    #[cold]
+    pub fn obey(&mut self, response: Response) -> bool {
+        let (goes_on, letters) = response.into_parts();
+        match goes_on {
+            true => {
+                self.counters.dropped += 1;
+                letters.iter().for_each(|letter| self.send_letter(letter));
+            }
+            false => self.last_letters.extend(letters),
+        }
+        goes_on
+    }
+
+    fn send_letter(&mut self, letter: &DeadLetter) {
+        let route = self.output.dynamic_route(&letter.topic);
+        self.output.send(OutputRecord {
+            route,
+            partition: letter.partition.map_or(PartitionChoice::by_key(letter.key.as_deref()), PartitionChoice::Explicit),
+            timestamp: letter.timestamp,
+            headers: &letter.headers,
+            key: letter.key.as_deref(),
+            value: letter.value.as_deref(),
+        });
     }
 
     /// Asks the user's handler about a failure of `node`: `Ok` if the record is to be skipped.
@@ -182,13 +252,19 @@ impl TaskContext {
             }
             _ => Response::Fail,
         };
-        match response {
-            Response::Continue => {
-                self.counters.dropped += 1;
-                Ok(())
-            }
-            Response::Fail => Err(failure.settled()),
+        match self.obey(response) {
+            true => Ok(()),
+            false => Err(failure.settled()),
         }
+    }
+}
+
+fn source_record(raw: &RawRecord<'_>) -> SourceRecord {
+    let bytes = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
+    SourceRecord {
+        key: bytes(raw.key),
+        value: bytes(raw.value),
+        headers: raw.headers.cloned().unwrap_or_else(Headers::new),
     }
 }
 

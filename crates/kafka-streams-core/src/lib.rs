@@ -10,14 +10,16 @@
 //! |---|---|
 //! | [`serde`] | bytes and values |
 //! | `record`, `headers` | what travels |
-//! | `node`, `processor`, `context`, `punctuation` | what it travels through |
+//! | `node`, `processor`, `fixed_key`, `context`, `punctuation` | what it travels through |
 //! | `output`, `partitioner` | how it leaves |
-//! | `failure`, [`handler`] | what can go wrong, and who decides what follows |
+//! | `failure`, `dead_letter`, [`handler`] | what can go wrong, and who decides what follows |
 //!
 //! What is absent: this crate knows no store, no topology and no thread; it does no I/O and reads no clock.
 
 mod context;
+mod dead_letter;
 mod failure;
+mod fixed_key;
 pub mod handler;
 mod headers;
 mod node;
@@ -32,11 +34,15 @@ mod task_id;
 mod timestamp_extractor;
 
 pub use context::{Context, EmitIntervals, RecordContext, RecordMetadata, TaskContext, TaskCounters};
+pub use dead_letter::{
+    DeadLetter, EXCEPTION_HEADER, MESSAGE_HEADER, OFFSET_HEADER, PARTITION_HEADER, STACKTRACE_HEADER, TOPIC_HEADER,
+};
 pub use failure::{Failure, FailureKind, Step};
+pub use fixed_key::{FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, KeepingKeys};
 pub use headers::{Header, Headers};
 pub use node::{Children, Input, Lifecycle, NodeId, ProcessorNode, Receive};
-pub use output::{Draft, Output, OutputRecord, RouteId};
-pub use partitioner::{PartitionChoice, murmur2};
+pub use output::{Draft, NoSuchPartition, Output, OutputRecord, RouteId};
+pub use partitioner::{PartitionChoice, Partitions, explicit, murmur2};
 pub use processor::Processor;
 pub use processor_metadata::ProcessorMetadata;
 pub use punctuation::{Punctuation, PunctuationType, Timers};

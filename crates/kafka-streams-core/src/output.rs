@@ -3,11 +3,29 @@
 //! Sinks and changelogs append here, in the order in which things happened; the worker hands the records on to the
 //! producer between input records. So a send allocates nothing, and its order is the order of processing.
 
-use crate::{Headers, PartitionChoice, SerdeError, Timestamp};
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::{Headers, PartitionChoice, Partitions, SerdeError, Timestamp};
 
 /// Where an output record goes: an index into the task's routes (its sinks and its stores' changelogs).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RouteId(pub u32);
+
+impl RouteId {
+    /// The bit that tells routes whose topic was chosen for a record from those of the task's graph.
+    const DYNAMIC: u32 = 1 << 31;
+
+    /// Whether the topic was chosen for the record: then [`Output::dynamic_topic`] knows it, and not the task's graph.
+    pub fn is_dynamic(self) -> bool {
+        self.0 & Self::DYNAMIC != 0
+    }
+
+    fn dynamic_index(self) -> Option<usize> {
+        self.is_dynamic().then_some((self.0 & !Self::DYNAMIC) as usize)
+    }
+}
 
 /// One output record of an [`Output`] buffer.
 #[derive(Clone, Copy, Debug)]
@@ -32,9 +50,32 @@ pub struct Output {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
     taken: usize,
+    /// The topics that were chosen for records so far; a route of one stays good for the life of the task.
+    dynamic: Vec<DynamicTopic>,
+    /// Choices of partitions that wait for the number of partitions, in the order of their records.
+    waiting: VecDeque<WaitingChoice>,
 }
 
 #[derive(Debug)]
+struct DynamicTopic {
+    name: Arc<str>,
+    /// 0 while not known.
+    partitions: i32,
+}
+
+struct WaitingChoice(Box<dyn FnOnce(i32) -> Partitions>);
+
+impl fmt::Debug for WaitingChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WaitingChoice")
+    }
+}
+
+/// A partitioner chose a partition that the topic does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoSuchPartition(pub i32);
+
+#[derive(Clone, Debug)]
 struct Entry {
     route: RouteId,
     partition: PartitionChoice,
@@ -108,7 +149,73 @@ impl Output {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.entries.clear();
+        self.waiting.clear();
         self.taken = 0;
+    }
+
+    /// The route to a topic that was chosen for a record.
+    pub fn dynamic_route(&mut self, topic: &str) -> RouteId {
+        let known = self.dynamic.iter().position(|known| *known.name == *topic);
+        let index = known.unwrap_or_else(|| {
+            self.dynamic.push(DynamicTopic { name: topic.into(), partitions: 0 });
+            self.dynamic.len() - 1
+        });
+        RouteId(RouteId::DYNAMIC | u32::try_from(index).unwrap_or(0))
+    }
+
+    /// The topic behind a [dynamic](RouteId::is_dynamic) route.
+    pub fn dynamic_topic(&self, route: RouteId) -> Option<&Arc<str>> {
+        route.dynamic_index().and_then(|index| self.dynamic.get(index)).map(|topic| &topic.name)
+    }
+
+    /// The number of partitions of the topic behind a dynamic route; 0 while it is not known.
+    pub fn dynamic_partitions(&self, route: RouteId) -> i32 {
+        route.dynamic_index().and_then(|index| self.dynamic.get(index)).map_or(0, |topic| topic.partitions)
+    }
+
+    /// Notes the number of partitions of the topic behind a dynamic route.
+    pub fn set_dynamic_partitions(&mut self, route: RouteId, partitions: i32) {
+        if let Some(topic) = route.dynamic_index().and_then(|index| self.dynamic.get_mut(index)) {
+            topic.partitions = partitions;
+        }
+    }
+
+    /// Sends the last record again, to another partition. Its bytes are there once.
+    pub fn repeat(&mut self, partition: PartitionChoice) {
+        if let Some(last) = self.entries.last().cloned() {
+            self.entries.push(Entry { partition, ..last });
+        }
+    }
+
+    /// Makes the choice of the [first](Output::first) record's partitions, if that has waited for the number of
+    /// `partitions`. A record for several partitions becomes several, one for none is gone.
+    ///
+    /// # Errors
+    /// The partitioner chose a partition that there is not; the record is still the first, and is to be
+    /// [taken](Output::take).
+    pub fn settle_first(&mut self, partitions: i32) -> Result<(), NoSuchPartition> {
+        let Some(entry) = self.entries.get(self.taken) else { return Ok(()) };
+        let PartitionChoice::Waiting(hash) = entry.partition else { return Ok(()) };
+        let Some(WaitingChoice(choose)) = self.waiting.pop_front() else { return Ok(()) };
+        let by_key = hash.map_or(PartitionChoice::Any, PartitionChoice::ByHash);
+        let chosen = choose(partitions).resolve(by_key, partitions);
+        let entry = entry.clone();
+        let choices = match chosen {
+            Ok(choices) => choices,
+            Err(error) => {
+                // No second choice is to be waited for.
+                if let Some(first) = self.entries.get_mut(self.taken) {
+                    first.partition = PartitionChoice::Any;
+                }
+                return Err(error);
+            }
+        };
+        let copies = choices.into_iter().map(|partition| Entry { partition, ..entry.clone() });
+        self.entries.splice(self.taken..=self.taken, copies);
+        if self.taken >= self.entries.len() {
+            self.clear();
+        }
+        Ok(())
     }
 }
 
@@ -171,6 +278,21 @@ impl Draft<'_> {
     }
 }
 
+impl Draft<'_> {
+    /// Makes the record part of the output; `choose` is asked for its partitions once their number is known.
+    pub fn send_when_known(
+        self,
+        route: RouteId,
+        timestamp: Option<Timestamp>,
+        headers: Headers,
+        hash: Option<u32>,
+        choose: impl FnOnce(i32) -> Partitions + 'static,
+    ) {
+        self.output.waiting.push_back(WaitingChoice(Box::new(choose)));
+        self.send(route, PartitionChoice::Waiting(hash), timestamp, headers);
+    }
+}
+
 impl Drop for Draft<'_> {
     fn drop(&mut self) {
         if !self.sent {
@@ -215,5 +337,59 @@ mod tests {
         assert_eq!((second.key, second.value, second.route), (None, Some(&b""[..]), RouteId(1)));
         output.take();
         assert!(output.is_empty() && output.first().is_none());
+    }
+
+    fn drain(output: &mut Output) -> Vec<(PartitionChoice, Vec<u8>)> {
+        let mut records = Vec::new();
+        while let Some(record) = output.first() {
+            records.push((record.partition, record.key.unwrap_or_default().to_vec()));
+            output.take();
+        }
+        records
+    }
+
+    #[test]
+    fn a_choice_that_waits_is_made_once_the_partitions_are_known() {
+        let mut output = Output::default();
+        let route = output.dynamic_route("orders-eu");
+        assert_eq!(output.dynamic_route("orders-eu"), route);
+        assert!(route.is_dynamic() && !RouteId(7).is_dynamic());
+        assert_eq!(output.dynamic_topic(route).map(|topic| &**topic), Some("orders-eu"));
+        let mut wait = |key: &'static [u8], choose: fn(i32) -> Partitions| {
+            let mut draft = output.draft();
+            draft.key(|out| append(out, key)).unwrap();
+            draft.send_when_known(route, Some(1), Headers::new(), Some(9), choose);
+        };
+        wait(b"all", |partitions| Partitions::Only((0..partitions).collect()));
+        wait(b"none", |_| Partitions::Only(vec![]));
+        wait(b"hash", |_| Partitions::ByKey);
+        wait(b"wrong", |partitions| Partitions::Only(vec![partitions]));
+        assert_eq!(output.settle_first(2), Ok(()));
+        let settled = |choice| (PartitionChoice::Explicit(choice), b"all".to_vec());
+        let mut seen = Vec::new();
+        for _ in 0..2 {
+            let first = output.first().unwrap();
+            seen.push((first.partition, first.key.unwrap().to_vec()));
+            output.take();
+        }
+        assert_eq!(seen, [settled(0), settled(1)]);
+        assert_eq!(output.settle_first(2), Ok(()), "the record for nowhere");
+        assert_eq!(output.settle_first(2), Ok(()));
+        assert_eq!(output.first().unwrap().partition, PartitionChoice::ByHash(9));
+        output.take();
+        assert_eq!(output.settle_first(2), Err(NoSuchPartition(2)));
+        output.take();
+        assert!(output.is_empty());
+    }
+
+    #[test]
+    fn a_repeated_record_goes_to_both_partitions() {
+        let mut output = Output::default();
+        let mut draft = output.draft();
+        draft.key(|out| append(out, b"k")).unwrap();
+        draft.send(RouteId(0), PartitionChoice::Explicit(0), Some(5), Headers::new());
+        output.repeat(PartitionChoice::Explicit(3));
+        let expected = [0, 3].map(|partition| (PartitionChoice::Explicit(partition), b"k".to_vec()));
+        assert_eq!(drain(&mut output), expected);
     }
 }

@@ -1,5 +1,7 @@
 //! Where a record of an output topic goes: Kafka's own hash of the key, or the user's choice.
 
+use crate::NoSuchPartition;
+
 /// The partition of a record that is on its way out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PartitionChoice {
@@ -9,6 +11,78 @@ pub enum PartitionChoice {
     ByHash(u32),
     /// The producer chooses: records with a null key.
     Any,
+    /// A partitioner is to be asked once the topic's number of partitions is known; with the hash of the key, if there
+    /// is one. See [`Output::settle_first`](crate::Output::settle_first).
+    Waiting(Option<u32>),
+}
+
+/// What a partitioner says of a record.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Partitions {
+    /// The hash of the key decides, as without a partitioner.
+    #[default]
+    ByKey,
+    /// This partition, from 0.
+    One(i32),
+    /// Each of these partitions gets the record; without any it is dropped.
+    Only(Vec<i32>),
+}
+
+impl Partitions {
+    /// The choices that this comes to, of a topic with this number of `partitions` (0 if it is not known); `by_key` is
+    /// what the key says.
+    ///
+    /// # Errors
+    /// A partition that the topic does not have.
+    pub fn resolve(self, by_key: PartitionChoice, partitions: i32) -> Result<Vec<PartitionChoice>, NoSuchPartition> {
+        match self {
+            Partitions::ByKey => Ok(vec![by_key]),
+            Partitions::One(partition) => Ok(vec![explicit(partition, partitions)?]),
+            Partitions::Only(mut chosen) => {
+                chosen.sort_unstable();
+                chosen.dedup();
+                chosen.into_iter().map(|partition| explicit(partition, partitions)).collect()
+            }
+        }
+    }
+}
+
+/// The choice of one partition.
+///
+/// # Errors
+/// The topic does not have it; `partitions` is 0 if their number is not known.
+pub fn explicit(partition: i32, partitions: i32) -> Result<PartitionChoice, NoSuchPartition> {
+    match partition < 0 || (partitions > 0 && partition >= partitions) {
+        true => Err(NoSuchPartition(partition)),
+        false => Ok(PartitionChoice::Explicit(partition)),
+    }
+}
+
+impl From<Option<i32>> for Partitions {
+    /// `None` leaves the choice to the hash of the key.
+    fn from(partition: Option<i32>) -> Self {
+        partition.map_or(Partitions::ByKey, Partitions::One)
+    }
+}
+
+impl From<i32> for Partitions {
+    fn from(partition: i32) -> Self {
+        Partitions::One(partition)
+    }
+}
+
+impl From<Vec<i32>> for Partitions {
+    /// All of these; none of them drops the record.
+    fn from(partitions: Vec<i32>) -> Self {
+        Partitions::Only(partitions)
+    }
+}
+
+impl From<Option<Vec<i32>>> for Partitions {
+    /// The shape of the JVM's `Optional<Set<Integer>>`: `None` leaves the choice to the hash of the key.
+    fn from(partitions: Option<Vec<i32>>) -> Self {
+        partitions.map_or(Partitions::ByKey, Partitions::Only)
+    }
 }
 
 impl PartitionChoice {
@@ -22,7 +96,8 @@ impl PartitionChoice {
         match self {
             PartitionChoice::Explicit(partition) => Some(partition),
             PartitionChoice::ByHash(hash) => Some(((hash & 0x7fff_ffff) as i32) % partitions.max(1)),
-            PartitionChoice::Any => None,
+            PartitionChoice::Any | PartitionChoice::Waiting(None) => None,
+            PartitionChoice::Waiting(Some(hash)) => PartitionChoice::ByHash(hash).resolve(partitions),
         }
     }
 }
