@@ -68,6 +68,23 @@ impl<K: Clone + 'static, V: Clone + 'static> Children<K, V> {
         }
     }
 
+    /// The place of the child of this name.
+    pub fn index_of(&self, name: &str) -> Option<usize> {
+        self.0.iter().position(|child| *child.name == *name)
+    }
+
+    /// Hands a record to the child at `index`, counted from 0; without one nothing happens.
+    ///
+    /// # Errors
+    /// The child's failure.
+    #[inline]
+    pub fn forward_at(&self, cx: &mut TaskContext, index: usize, record: Record<K, V>) -> Step {
+        match self.0.get(index) {
+            Some(child) => child.receive(cx, record),
+            None => Ok(()),
+        }
+    }
+
     /// Whether there is no node below.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

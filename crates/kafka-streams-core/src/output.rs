@@ -180,13 +180,6 @@ impl Output {
         }
     }
 
-    /// Sends the last record again, to another partition. Its bytes are there once.
-    pub fn repeat(&mut self, partition: PartitionChoice) {
-        if let Some(last) = self.entries.last().cloned() {
-            self.entries.push(Entry { partition, ..last });
-        }
-    }
-
     /// Makes the choice of the [first](Output::first) record's partitions, if that has waited for the number of
     /// `partitions`. A record for several partitions becomes several, one for none is gone.
     ///
@@ -279,6 +272,32 @@ impl Draft<'_> {
 }
 
 impl Draft<'_> {
+    /// Makes the record part of the output once for each of `partitions`, its bytes being there once; without any it
+    /// leaves no trace.
+    pub fn send_to(
+        mut self,
+        route: RouteId,
+        partitions: &[PartitionChoice],
+        timestamp: Option<Timestamp>,
+        headers: &Headers,
+    ) {
+        self.sent = !partitions.is_empty();
+        let (start, key_end, value_end) = (self.start, self.key_end, self.output.bytes.len());
+        let (key_null, value_null) = (self.key_null, self.value_null);
+        let entry = |partition: &PartitionChoice| Entry {
+            route,
+            partition: *partition,
+            timestamp,
+            headers: headers.clone(),
+            start,
+            key_end,
+            value_end,
+            key_null,
+            value_null,
+        };
+        self.output.entries.extend(partitions.iter().map(entry));
+    }
+
     /// Makes the record part of the output; `choose` is asked for its partitions once their number is known.
     pub fn send_when_known(
         self,
@@ -383,12 +402,14 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_record_goes_to_both_partitions() {
+    fn a_record_goes_to_each_of_its_partitions() {
         let mut output = Output::default();
-        let mut draft = output.draft();
-        draft.key(|out| append(out, b"k")).unwrap();
-        draft.send(RouteId(0), PartitionChoice::Explicit(0), Some(5), Headers::new());
-        output.repeat(PartitionChoice::Explicit(3));
+        for partitions in [&[][..], &[0, 3]] {
+            let mut draft = output.draft();
+            draft.key(|out| append(out, b"k")).unwrap();
+            let choices: Vec<_> = partitions.iter().map(|partition| PartitionChoice::Explicit(*partition)).collect();
+            draft.send_to(RouteId(0), &choices, Some(5), &Headers::new());
+        }
         let expected = [0, 3].map(|partition| (PartitionChoice::Explicit(partition), b"k".to_vec()));
         assert_eq!(drain(&mut output), expected);
     }

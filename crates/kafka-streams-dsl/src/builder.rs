@@ -5,7 +5,7 @@ use std::fmt;
 use kafka_streams_core::DefaultSerde;
 use kafka_streams_naming::Naming;
 use kafka_streams_state::StoreBuilder;
-use kafka_streams_topology::{EdgeTypes, SourceSpec, StoreRef, TopicName, Topology};
+use kafka_streams_topology::{EdgeTypes, SourceSpec, StoreRef, TopicName, TopicPattern, Topology};
 
 use crate::graph::{Body, Graph, SharedGraph, Subscription, Traits};
 use crate::optimize::Optimization;
@@ -76,19 +76,77 @@ impl StreamsBuilder {
         K: Clone + 'static,
         V: Clone + 'static,
     {
-        let Consumed { name, keys, values, timestamp_extractor, offset_reset } = consumed;
         let topics = topics.into_topics();
         let mut graph = self.graph.lock();
         topics.iter().for_each(|topic| graph.check("topic", topic));
+        drop(graph);
+        self.do_stream(topics, None, consumed)
+    }
+
+    /// The records of all topics whose names match a regular expression as a whole, also of topics that are created later
+    /// (they are noticed within `metadata.max.age.ms`). Repartition and changelog topics of the application are not among
+    /// them. The syntax is that of [`TopicPattern`].
+    ///
+    /// ```
+    /// # let builder = kafka_streams_dsl::StreamsBuilder::new();
+    /// let orders = builder.stream_matching::<String, i64>("orders-.*");
+    /// ```
+    pub fn stream_matching<K, V>(&self, pattern: &str) -> KStream<K, V>
+    where
+        K: DefaultSerde + Clone,
+        V: DefaultSerde + Clone,
+    {
+        self.stream_matching_with(pattern, Consumed::default())
+    }
+
+    /// [`stream_matching`](StreamsBuilder::stream_matching), read as `consumed` says.
+    ///
+    /// ```
+    /// # use kafka_streams_dsl::{Consumed, KStream};
+    /// # let builder = kafka_streams_dsl::StreamsBuilder::new();
+    /// let orders: KStream<String, i64> = builder.stream_matching_with("orders-.*", Consumed::named("all-orders"));
+    /// ```
+    pub fn stream_matching_with<K, V>(&self, pattern: &str, consumed: Consumed<K, V>) -> KStream<K, V>
+    where
+        K: Clone + 'static,
+        V: Clone + 'static,
+    {
+        match TopicPattern::new(pattern) {
+            Ok(pattern) => self.do_stream(Vec::new(), Some(pattern), consumed),
+            Err(error) => {
+                self.graph.lock().errors.push(error.into());
+                self.do_stream(Vec::new(), None, consumed)
+            }
+        }
+    }
+
+    pub(crate) fn graph(&self) -> &SharedGraph {
+        &self.graph
+    }
+
+    fn do_stream<K, V>(
+        &self,
+        topics: Vec<String>,
+        pattern: Option<TopicPattern>,
+        consumed: Consumed<K, V>,
+    ) -> KStream<K, V>
+    where
+        K: Clone + 'static,
+        V: Clone + 'static,
+    {
+        let Consumed { name, keys, values, timestamp_extractor, extract, offset_reset } = consumed;
+        let mut graph = self.graph.lock();
         let name = graph.node_name(name, prefix::SOURCE);
         let spec = SourceSpec {
             topics: topics.iter().map(|topic| TopicName::external(topic.as_str())).collect(),
+            pattern: pattern.clone(),
             keys: keys.clone(),
             values: values.clone(),
             timestamp_extractor,
+            extract,
             offset_reset,
         };
-        let subscription = Subscription { topics, offset_reset, types: EdgeTypes::of::<K, V>() };
+        let subscription = Subscription { topics, pattern, offset_reset, types: EdgeTypes::of::<K, V>() };
         let node = graph.add(&[], name, Traits::default(), Body::Source(subscription, lower::source(spec)));
         drop(graph);
         KStream {

@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kafka_streams_naming::{NameGenerator, Naming, check_name, is_generated_repartition_prefix, repartition_name};
-use kafka_streams_topology::{Draft, EdgeTypes, OffsetReset, TopologyError};
+use kafka_streams_topology::{Draft, EdgeTypes, OffsetReset, TopicPattern, TopologyError};
 
 use crate::BuildError;
 use crate::lower::stream_join::StreamJoinLowering;
@@ -114,6 +114,7 @@ pub(crate) struct StreamJoinNode {
 /// What a stream reads.
 pub(crate) struct Subscription {
     pub(crate) topics: Vec<String>,
+    pub(crate) pattern: Option<TopicPattern>,
     pub(crate) offset_reset: Option<OffsetReset>,
     pub(crate) types: EdgeTypes,
 }

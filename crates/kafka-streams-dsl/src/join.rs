@@ -2,5 +2,6 @@
 
 mod foreign_key;
 mod stream_stream;
+mod stream_global_table;
 mod stream_table;
 mod table_table;

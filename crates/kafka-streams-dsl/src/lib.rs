@@ -39,10 +39,13 @@
 //!
 //! What is absent: no operator is known to the crates below; they see nodes and stores. This crate does not run anything.
 
+mod branch;
 mod builder;
 mod change_serde;
+mod dynamic_sink;
 mod error;
 mod fallible;
+mod global_table;
 mod graph;
 mod grouped;
 mod grouped_table;
@@ -57,29 +60,39 @@ mod nullable_serde;
 mod optimize;
 mod option;
 mod prefix;
+mod print;
+mod process;
 mod stream;
 mod table;
 mod table_stream;
 mod time_windowed_serde;
 mod time_windows;
+mod transform_values;
 mod view;
 mod windowed;
 
+pub use branch::BranchedKStream;
 pub use builder::{StreamsBuilder, Topics};
 pub use error::BuildError;
+pub use global_table::GlobalKTable;
 pub use grouped::KGroupedStream;
 pub use grouped_table::KGroupedTable;
 pub use into_row::IntoRow;
 pub use join_windows::JoinWindows;
 pub use kafka_streams_naming::Naming;
 pub use kafka_streams_state::{Window, Windowed};
-pub use kafka_streams_topology::{OffsetReset, StoreRef, StoreRefs, StreamPartitioner};
+pub use kafka_streams_topology::{
+    ExtractTimestamp, OffsetReset, ProcessorStores, ProcessorSupplier, StoreRef, StoreRefs, StreamPartitioner,
+    TopicNameExtractor, TopicPattern,
+};
 pub use optimize::Optimization;
 pub use option::{
-    Consumed, Grouped, Joined, Materialized, Produced, Repartitioned, StreamJoined, TableJoined, WindowStoreSupplier,
+    Branched, Consumed, Grouped, Joined, Materialized, Printed, Produced, Repartitioned, StreamJoined, TableJoined,
+    WindowStoreSupplier,
 };
 pub use stream::KStream;
 pub use table::KTable;
 pub use time_windowed_serde::TimeWindowedSerde;
 pub use time_windows::TimeWindows;
+pub use transform_values::{TransformContext, ValueTransformerWithKey};
 pub use windowed::TimeWindowedKStream;

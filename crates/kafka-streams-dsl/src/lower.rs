@@ -15,6 +15,9 @@
 pub(crate) mod foreign_key;
 pub(crate) mod stream_join;
 pub(crate) mod table_join;
+mod global;
+mod supplied;
+mod transform;
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -25,7 +28,7 @@ use kafka_streams_core::{
 };
 use kafka_streams_state::StoreBuilder;
 use kafka_streams_topology::{
-    Draft, HashedKeyPart, SinkSpec, SourceSpec, StoreRef, StoreRefs, StreamPartitioner, TopicName, Topology,
+    Draft, DynamicSinkSpec, HashedKeyPart, SinkSpec, SourceSpec, StoreRef, StoreRefs, StreamPartitioner, TopicName, Topology,
     TopologyError,
 };
 
@@ -33,6 +36,10 @@ use crate::BuildError;
 use crate::graph::{Body, Graph, GraphId, RepartitionNode, TableFacts, TableId};
 use crate::optimize::{self, Optimization};
 use crate::view::{Getter, View};
+
+pub(crate) use global::{global_processor, global_store, reading_global};
+pub(crate) use supplied::{process_supplied, process_with_stores};
+pub(crate) use transform::transforming;
 
 /// Writes one logical node.
 pub(crate) type Lowering = Box<dyn FnOnce(&mut Site<'_>) -> Result<Lowered, TopologyError> + Send>;
@@ -353,6 +360,11 @@ where
 /// A sink.
 pub(crate) fn sink<K: Clone + 'static, V: Clone + 'static>(spec: SinkSpec<K, V>) -> Lowering {
     Box::new(move |site| Ok(Lowered::node(site.draft.add_sink(site.name, site.parents, spec)?)))
+}
+
+/// A sink whose topic is chosen for each record.
+pub(crate) fn dynamic_sink<K: Clone + 'static, V: Clone + 'static>(spec: DynamicSinkSpec<K, V>) -> Lowering {
+    Box::new(move |site| Ok(Lowered::node(site.draft.add_dynamic_sink(site.name, site.parents, spec)?)))
 }
 
 /// How a repartition topic is written and read.

@@ -36,11 +36,15 @@ pub(crate) fn merge_sources(graph: &mut Graph) {
     let mut first_of: BTreeMap<String, GraphId> = BTreeMap::new();
     for id in (0..graph.nodes.len()).map(GraphId) {
         let Some(Body::Source(subscription, _)) = graph.nodes.get(id.0).map(|node| &node.body) else { continue };
-        let earlier = subscription.topics.iter().find_map(|topic| Some((topic.clone(), *first_of.get(topic)?)));
+        // A pattern is no topic, and no topic has a name with a line end.
+        let pattern = subscription.pattern.iter().map(|pattern| format!("pattern\n{pattern}"));
+        let read: Vec<String> = subscription.topics.iter().cloned().chain(pattern).collect();
+        let earlier = read.iter().find_map(|topic| Some((topic.clone(), *first_of.get(topic)?)));
         let Some((topic, main)) = earlier else {
-            first_of.extend(subscription.topics.iter().map(|topic| (topic.clone(), id)));
+            first_of.extend(read.into_iter().map(|topic| (topic, id)));
             continue;
         };
+        let topic = topic.replace('\n', " ");
         let Some(Body::Source(read_before, _)) = graph.nodes.get(main.0).map(|node| &node.body) else { continue };
         let set = |topics: &[String]| topics.iter().cloned().collect::<BTreeSet<_>>();
         let error = if set(&read_before.topics) != set(&subscription.topics) {

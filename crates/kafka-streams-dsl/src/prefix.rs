@@ -1,6 +1,7 @@
 //! What generated names begin with: the class of the operator, as on the JVM (`KStreamImpl`, `KTableImpl`).
 
 pub(crate) const AGGREGATE: &str = "KSTREAM-AGGREGATE-";
+pub(crate) const BRANCH: &str = "KSTREAM-BRANCH-";
 pub(crate) const FILTER: &str = "KSTREAM-FILTER-";
 pub(crate) const FLAT_MAP: &str = "KSTREAM-FLATMAP-";
 pub(crate) const FLAT_MAP_VALUES: &str = "KSTREAM-FLATMAPVALUES-";
@@ -22,7 +23,9 @@ pub(crate) const OUTER_OTHER: &str = "KSTREAM-OUTEROTHER-";
 pub(crate) const OUTER_SHARED: &str = "KSTREAM-OUTERSHARED-";
 pub(crate) const OUTER_THIS: &str = "KSTREAM-OUTERTHIS-";
 pub(crate) const PEEK: &str = "KSTREAM-PEEK-";
+pub(crate) const PRINTER: &str = "KSTREAM-PRINTER-";
 pub(crate) const PROCESSOR: &str = "KSTREAM-PROCESSOR-";
+pub(crate) const PROCESS_VALUES: &str = "KSTREAM-PROCESSVALUES-";
 pub(crate) const REDUCE: &str = "KSTREAM-REDUCE-";
 pub(crate) const REPARTITION: &str = "KSTREAM-REPARTITION-";
 pub(crate) const SELECT_KEY: &str = "KSTREAM-KEY-SELECT-";
@@ -41,3 +44,4 @@ pub(crate) const TABLE_SELECT: &str = "KTABLE-SELECT-";
 pub(crate) const TABLE_SINK: &str = "KTABLE-SINK-";
 pub(crate) const TABLE_SOURCE: &str = "KTABLE-SOURCE-";
 pub(crate) const TABLE_TO_STREAM: &str = "KTABLE-TOSTREAM-";
+pub(crate) const TABLE_TRANSFORM_VALUES: &str = "KTABLE-TRANSFORMVALUES-";

@@ -720,7 +720,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
         self.add_below(name, prefix, traits, lower::stateless(build))
     }
 
-    fn add_below(&self, name: Option<String>, prefix: &str, traits: Traits, lowering: Lowering) -> GraphId {
+    pub(crate) fn add_below(&self, name: Option<String>, prefix: &str, traits: Traits, lowering: Lowering) -> GraphId {
         let mut graph = self.graph.lock();
         let name = graph.node_name(name, prefix);
         graph.add(&[self.node], name, traits, Body::Node(lowering))

@@ -278,6 +278,30 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
         self.do_to_stream(Some(name.into()))
     }
 
+    /// [`to_stream`](KTable::to_stream) under the key that `f` finds for each change: it and
+    /// [`select_key`](KStream::select_key) in one.
+    ///
+    /// ```
+    /// # let balances = kafka_streams_dsl::StreamsBuilder::new().table::<String, i64>("balances");
+    /// balances.to_stream_with_key(|account, _balance| account.len() as i64).to("changes-by-length");
+    /// ```
+    pub fn to_stream_with_key<K2, F>(&self, f: F) -> KStream<K2, Option<V>>
+    where
+        K2: Clone + 'static,
+        F: Fn(&K, &Option<V>) -> K2 + Send + Sync + 'static,
+    {
+        self.do_to_stream(None).select_key(f)
+    }
+
+    /// [`to_stream_with_key`](KTable::to_stream_with_key), the first of its two nodes having this name.
+    pub fn to_stream_with_key_named<K2, F>(&self, name: impl Into<String>, f: F) -> KStream<K2, Option<V>>
+    where
+        K2: Clone + 'static,
+        F: Fn(&K, &Option<V>) -> K2 + Send + Sync + 'static,
+    {
+        self.do_to_stream(Some(name.into())).select_key(f)
+    }
+
     /// Groups the rows by the key that `f` finds for them, each with the value that `f` makes of it, to be aggregated.
     /// The changes are sent through a repartition topic. Rows whose new key or value is null are in no group.
     ///
@@ -335,7 +359,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
         consumed: Consumed<K, V>,
         materialized: Materialized<K, V>,
     ) -> Self {
-        let Consumed { name, keys, values, timestamp_extractor, offset_reset } = consumed;
+        let Consumed { name, keys, values, timestamp_extractor, extract, offset_reset } = consumed;
         let shared = graph;
         let mut graph = shared.lock();
         graph.check("topic", &topic);
@@ -347,9 +371,11 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
         let slot = StoreSlot::default();
         let spec = SourceSpec {
             topics: vec![TopicName::external(topic)],
+            pattern: None,
             keys: keys.clone(),
             values: NullableSerde::around(&values),
             timestamp_extractor,
+            extract: extract.map(crate::option::of_rows),
             offset_reset,
         };
         let store = TableStore { table, builder: Some(builder), slot: slot.clone() };

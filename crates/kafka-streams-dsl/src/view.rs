@@ -50,6 +50,14 @@ impl<K: 'static, V: 'static> View<K, V> {
         View(Arc::new(Joined { left, right, f: Arc::new(f), slot }))
     }
 
+    /// Reads in a way of its own: `stores` tells the stores that are read in the end, `open` makes the getter of one task.
+    pub(crate) fn custom(
+        stores: impl Fn() -> Vec<StoreIndex> + Send + Sync + 'static,
+        open: impl Fn(&Wiring<'_>) -> Step<Getter<K, V>> + Send + Sync + 'static,
+    ) -> Self {
+        View(Arc::new(Custom { stores, open }))
+    }
+
     /// The stores that are read in the end; none before the topology is written.
     pub(crate) fn stores(&self) -> Vec<StoreIndex> {
         self.0.stores()
@@ -93,6 +101,25 @@ impl<K: 'static, V: 'static> Readable<Windowed<K>, V> for StoreSlot<TimestampedW
     fn open(&self, wiring: &Wiring<'_>) -> Step<Getter<Windowed<K>, V>> {
         let store = wiring.store(*self.get().ok_or_else(no_store)?)?;
         Ok(Rc::new(move |windowed| store.fetch(&windowed.key, windowed.window.start)))
+    }
+}
+
+struct Custom<S, O> {
+    stores: S,
+    open: O,
+}
+
+impl<K, V, S, O> Readable<K, V> for Custom<S, O>
+where
+    S: Fn() -> Vec<StoreIndex> + Send + Sync,
+    O: Fn(&Wiring<'_>) -> Step<Getter<K, V>> + Send + Sync,
+{
+    fn stores(&self) -> Vec<StoreIndex> {
+        (self.stores)()
+    }
+
+    fn open(&self, wiring: &Wiring<'_>) -> Step<Getter<K, V>> {
+        (self.open)(wiring)
     }
 }
 

@@ -6,9 +6,13 @@
 use std::time::Duration;
 
 use kafka_streams_core::serde::{I64Serde, StringSerde};
+use kafka_streams_core::{
+    Context, FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, Processor, Record, RecordContext, Step,
+};
 use kafka_streams_dsl::{
-    Consumed, Grouped, Joined, KStream, KTable, Materialized, Naming, Optimization, Produced, Repartitioned,
-    StreamsBuilder, TimeWindows,
+    Branched, Consumed, GlobalKTable, Grouped, Joined, KStream, KTable, Materialized, Naming, Optimization, Printed,
+    Produced, Repartitioned, StreamsBuilder, TimeWindows, TopicNameExtractor, TransformContext,
+    ValueTransformerWithKey,
 };
 
 /// Builds with the JVM's numbers and compares the text, which is the JVM's and not to be updated.
@@ -173,5 +177,127 @@ fn a_join_repartitions_under_the_name_of_its_stream_or_its_own() {
         let stream: KStream<String, String> = builder.stream_with("l", Consumed::named("src"));
         let keyed = stream.select_key_named("sel", |_, v| v.clone());
         keyed.join_with(&table, |_, l, r| l + &r, Joined::named("jn")).to("out");
+    });
+}
+
+fn no_value(_: &String, _: &String) -> bool {
+    true
+}
+
+#[test]
+fn branches_begin_with_the_name_of_their_split() {
+    check("split", &[], |builder| {
+        let branches =
+            strings(builder, "l").split().branch(no_value).branch_with(no_value, Branched::named("b2")).default_branch();
+        branches["KSTREAM-BRANCH-00000000011"].to("out");
+        assert_eq!(branches.len(), 3);
+    });
+    check("split-named", &[], |builder| {
+        let split = strings(builder, "l").split_named("sp-");
+        let branches = split
+            .branch(no_value)
+            .branch_with(no_value, Branched::named("b2"))
+            .default_branch_with(Branched::named("def"));
+        assert_eq!(branches.keys().collect::<Vec<_>>(), ["sp-1", "sp-b2", "sp-def"]);
+    });
+}
+
+/// What it would print on the JVM.
+struct Lambda;
+
+impl TopicNameExtractor<String, String> for Lambda {
+    fn extract(&self, _: &String, value: &String, _: &RecordContext) -> String {
+        value.clone()
+    }
+
+    fn name(&self) -> &str {
+        "<lambda toString>"
+    }
+}
+
+struct Pass;
+
+impl Processor for Pass {
+    type KIn = String;
+    type VIn = String;
+    type KOut = String;
+    type VOut = String;
+
+    fn process(&mut self, record: Record<String, String>, cx: &mut Context<'_, String, String>) -> Step {
+        cx.forward(record)
+    }
+}
+
+impl FixedKeyProcessor for Pass {
+    type Key = String;
+    type VIn = String;
+    type VOut = String;
+
+    fn process(
+        &mut self,
+        record: FixedKeyRecord<String, String>,
+        cx: &mut FixedKeyContext<'_, '_, String, String>,
+    ) -> Step {
+        cx.forward(record)
+    }
+}
+
+impl ValueTransformerWithKey for Pass {
+    type Key = String;
+    type VIn = String;
+    type VOut = String;
+
+    fn transform(&mut self, _: &String, row: Option<String>, _: &mut TransformContext<'_>) -> Step<Option<String>> {
+        Ok(row)
+    }
+}
+
+#[test]
+fn stateless_operators_are_numbered_by_one_counter() {
+    check("stateless-operators", &[], |builder| {
+        let l = strings(builder, "l");
+        l.filter(no_value)
+            .filter_not(no_value)
+            .map_values(|v| v)
+            .flat_map_values(|v| [v])
+            .map(|k, v| (k, v))
+            .flat_map(|k, v| [(k, v)])
+            .peek(|_, _| {})
+            .merge(&l)
+            .for_each(|_, _| {});
+        l.print(Printed::to_writer(std::io::sink()));
+        l.process((), |()| Pass).to("o2");
+        l.process_values((), |()| Pass).to_dynamic(Lambda);
+        l.to("o4");
+    });
+}
+
+#[test]
+fn both_joins_with_a_global_table_are_named_as_left_joins() {
+    check("stream-global-table-join", &[], |builder| {
+        let table: GlobalKTable<String, String> = builder.global_table("g");
+        strings(builder, "l").join_global(&table, |_, v| v.clone(), |l, r| l + &r).to("out");
+        let l2 = strings(builder, "l2");
+        l2.left_join_global(&table, |_, v| v.clone(), |l, r| l + &r.unwrap_or_default()).to("out");
+    });
+}
+
+#[test]
+fn a_pattern_stands_without_brackets() {
+    check("pattern-source", &[], |builder| builder.stream_matching::<String, String>("in-.*").to("o"));
+}
+
+#[test]
+fn tables_are_derived_with_and_without_stores() {
+    check("table-transformations", &[], |builder| {
+        let table: KTable<String, String> = builder.table("l");
+        table
+            .filter(no_value)
+            .map_values(|v| v)
+            .filter_with(no_value, Materialized::named("fs"))
+            .map_values_with(|_, v| v, Materialized::with(StringSerde, StringSerde))
+            .transform_values_named("fn", (), |()| Pass)
+            .to_stream()
+            .to("out");
     });
 }

@@ -56,6 +56,9 @@ pub enum StoreError {
         /// What is wrong.
         reason: String,
     },
+    /// A task wrote a global store, which only its own processor may do: every instance has all of it.
+    #[error("a global store can be read only; write its topic instead")]
+    ReadOnly,
     /// The store was used after its task was closed.
     #[error("the store is closed: its task was closed or given to another instance")]
     Closed,

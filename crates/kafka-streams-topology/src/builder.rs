@@ -1,5 +1,7 @@
 //! The Processor API: a topology written node by node, by names, as `org.apache.kafka.streams.Topology` is.
 
+mod topic_store;
+
 use std::any::Any;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -7,7 +9,12 @@ use std::sync::Arc;
 use kafka_streams_core::{NodeId, Processor, Serde, Step};
 use kafka_streams_state::{StateStore, StoreBuilder};
 
-use crate::{Draft, SinkSpec, SourceSpec, StoreIndex, StoreRef, StoreRefs, TopicName, Topology, TopologyError, Wiring};
+use crate::{
+    Draft, DynamicSinkSpec, ProcessorSupplier, SinkSpec, SourceSpec, StoreBuilders, StoreIndex, StoreRef, StoreRefs,
+    TopicName, TopicNameExtractor, TopicPattern, Topology, TopologyError, Wiring,
+};
+
+pub use topic_store::TopicStore;
 
 /// Writes a topology by names. Parents are added before their children; key and value types of all edges are compared
 /// by [`build`](TopologyBuilder::build).
@@ -79,6 +86,25 @@ impl TopologyBuilder {
         self.add_source_with(name, SourceSpec::new(topics, Arc::new(keys), Arc::new(values)))
     }
 
+    /// Adds a node that reads the topics whose names match a pattern, also those that are created later.
+    ///
+    /// # Errors
+    /// An illegal or taken name, no regular expression, or a topic that another source reads matches.
+    pub fn add_source_matching<K, V>(
+        &mut self,
+        name: &str,
+        pattern: &str,
+        keys: K,
+        values: V,
+    ) -> Result<&mut Self, TopologyError>
+    where
+        K: Serde<Target: Clone>,
+        V: Serde<Target: Clone>,
+    {
+        let pattern = TopicPattern::new(pattern)?;
+        self.add_source_with(name, SourceSpec::matching(pattern, Arc::new(keys), Arc::new(values)))
+    }
+
     /// Adds a node that reads topics, with a timestamp extractor or a policy for missing offsets of its own.
     ///
     /// # Errors
@@ -120,6 +146,58 @@ impl TopologyBuilder {
         parents: &[&str],
     ) -> Result<&mut Self, TopologyError> {
         self.push_processor(name, &stores.indexes(), parents, move |wiring| Ok(supplier(stores.resolve(wiring)?)))
+    }
+
+    /// Adds a processor with the stores that its supplier brings.
+    ///
+    /// # Errors
+    /// As [`add_processor`](TopologyBuilder::add_processor); or another store has the name of one that is brought.
+    pub fn add_supplied_processor<S: ProcessorSupplier>(
+        &mut self,
+        name: &str,
+        supplier: S,
+        parents: &[&str],
+    ) -> Result<&mut Self, TopologyError> {
+        let stores = supplier.stores().add_to(&mut self.draft)?;
+        self.push_processor(name, &stores.indexes(), parents, move |wiring| Ok(supplier.get(stores.resolve(wiring)?)))
+    }
+
+    /// Adds a node that writes the topic that `extractor` chooses for each record, partitioned by the hash of the key.
+    ///
+    /// # Errors
+    /// As [`add_processor`](TopologyBuilder::add_processor).
+    pub fn add_dynamic_sink<K, V>(
+        &mut self,
+        name: &str,
+        extractor: impl TopicNameExtractor<K::Target, V::Target> + 'static,
+        keys: K,
+        values: V,
+        parents: &[&str],
+    ) -> Result<&mut Self, TopologyError>
+    where
+        K: Serde<Target: Clone>,
+        V: Serde<Target: Clone>,
+    {
+        self.add_dynamic_sink_with(name, DynamicSinkSpec::new(extractor, Arc::new(keys), Arc::new(values)), parents)
+    }
+
+    /// Adds a node that writes topics of its choice, with a partitioner of its own.
+    ///
+    /// # Errors
+    /// As [`add_processor`](TopologyBuilder::add_processor).
+    pub fn add_dynamic_sink_with<K, V>(
+        &mut self,
+        name: &str,
+        sink: DynamicSinkSpec<K, V>,
+        parents: &[&str],
+    ) -> Result<&mut Self, TopologyError>
+    where
+        K: Clone + 'static,
+        V: Clone + 'static,
+    {
+        let parents = self.parents(name, parents)?;
+        self.draft.add_dynamic_sink(name, &parents, sink)?;
+        Ok(self)
     }
 
     /// Adds a node that writes `topic`, partitioned by the hash of the key.
@@ -231,6 +309,12 @@ impl TopologyBuilder {
 /// The stores of one task that a processor may use, while it is made.
 pub struct ProcessorStores<'w> {
     wiring: &'w Wiring<'w>,
+}
+
+impl<'w> ProcessorStores<'w> {
+    pub(crate) fn new(wiring: &'w Wiring<'w>) -> Self {
+        ProcessorStores { wiring }
+    }
 }
 
 impl ProcessorStores<'_> {

@@ -100,18 +100,26 @@ impl<'t> Description<'t> {
 
     fn write(&self, text: &mut String) {
         // Writing into a string cannot fail.
-        let _ = writeln!(text, "  Sub-topology: {}", self.part.id);
+        let _ = match self.part.global {
+            true => writeln!(text, "  Sub-topology: {} for global store (will not generate tasks)", self.part.id),
+            false => writeln!(text, "  Sub-topology: {}", self.part.id),
+        };
         let mut ids = self.part.nodes.clone();
         ids.sort_by(|a, b| self.compare(*a, *b));
         for node in ids.iter().filter_map(|id| self.topology.node(*id)) {
             self.write_node(node, text);
         }
-        text.push('\n');
+        if !self.part.global {
+            text.push('\n');
+        }
     }
 
     fn write_node(&self, node: &Node, text: &mut String) {
         let Some(described) = self.described.get(&node.id) else { return };
         let _ = match &node.kind {
+            NodeKind::Source { pattern: Some(pattern), .. } => {
+                writeln!(text, "    Source: {} (topics: {pattern})", node.name)
+            }
             NodeKind::Source { topics, .. } => {
                 let topics = set_text(topics.iter().map(|topic| &topic.name));
                 writeln!(text, "    Source: {} (topics: {topics})", node.name)
@@ -122,8 +130,11 @@ impl<'t> Description<'t> {
                 writeln!(text, "    Processor: {} (stores: {stores})", node.name)
             }
             NodeKind::Sink { topic } => writeln!(text, "    Sink: {} (topic: {topic})", node.name),
+            NodeKind::DynamicSink { extractor } => {
+                writeln!(text, "    Sink: {} (extractor class: {extractor})", node.name)
+            }
         };
-        if !matches!(node.kind, NodeKind::Sink { .. }) {
+        if !node.kind.is_sink() {
             let _ = writeln!(text, "      --> {}", self.names(&described.children));
         }
         if !matches!(node.kind, NodeKind::Source { .. }) {

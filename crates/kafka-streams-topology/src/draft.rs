@@ -14,7 +14,7 @@ use crate::node::{BuildNode, NodeFacts};
 use crate::origin::Origin;
 use crate::store::DeclaredStore;
 use crate::{
-    EdgeTypes, Node, NodeKind, NodeTypes, SinkSpec, SourceSpec, StoreIndex, StoreRef, TopicName, Topology,
+    DynamicSinkSpec, EdgeTypes, Node, NodeKind, NodeTypes, SinkSpec, SourceSpec, StoreIndex, StoreRef, TopicName, Topology,
     TopologyError, Wiring,
 };
 
@@ -63,11 +63,23 @@ impl Draft {
         V: Clone + 'static,
     {
         let name = self.new_node_name(name)?;
-        if source.topics.is_empty() {
+        if source.topics.is_empty() && source.pattern.is_none() {
             return Err(TopologyError::NoTopics { node: name });
+        }
+        if let Some(pattern) = &source.pattern {
+            let known = self.read_by.iter().find(|(topic, _)| !topic.internal && pattern.matches(&topic.name));
+            if let Some((topic, read_by)) = known {
+                return Err(TopologyError::TopicMatchesPattern {
+                    topic: topic.name.clone(),
+                    source_node: self.name_of(*read_by),
+                    pattern: pattern.as_str().into(),
+                    pattern_node: name,
+                });
+            }
         }
         for (at, topic) in source.topics.iter().enumerate() {
             check("topic", &topic.name)?;
+            self.check_matches_no_pattern(topic, &name)?;
             let known = self.read_by.get(topic).map(|source| self.name_of(*source));
             let repeated = source.topics.iter().take(at).any(|earlier| earlier == topic).then(|| name.clone());
             if let Some(first) = known.or(repeated) {
@@ -76,6 +88,7 @@ impl Draft {
         }
         let kind = NodeKind::Source {
             topics: source.topics.clone(),
+            pattern: source.pattern.clone(),
             timestamp_extractor: source.timestamp_extractor,
             offset_reset: source.offset_reset,
         };
@@ -135,6 +148,65 @@ impl Draft {
         Ok(id)
     }
 
+    /// Adds a node that writes the topic that is chosen for each record.
+    ///
+    /// # Errors
+    /// As [`add_processor`](Draft::add_processor).
+    pub fn add_dynamic_sink<K, V>(
+        &mut self,
+        name: &str,
+        parents: &[NodeId],
+        sink: DynamicSinkSpec<K, V>,
+    ) -> Result<NodeId, TopologyError>
+    where
+        K: Clone + 'static,
+        V: Clone + 'static,
+    {
+        let name = self.new_node_name(name)?;
+        self.check_parents(&name, parents)?;
+        let kind = NodeKind::DynamicSink { extractor: sink.extractor.name().into() };
+        Ok(self.push(name, kind, parents, (Some(EdgeTypes::of::<K, V>()), None), sink.into_build()))
+    }
+
+    /// Adds a store of which every instance has all: a source that reads all partitions of its topics, and a processor
+    /// that takes records of the types `I` and keeps the store. It has no changelog, its topic is one.
+    ///
+    /// `build` makes the processor, by [`Wiring::install`]; nothing can be below it.
+    ///
+    /// # Errors
+    /// As [`add_source`](Draft::add_source), [`add_processor`](Draft::add_processor) and [`add_store`](Draft::add_store).
+    pub fn add_global_store<B, K, V, O>(
+        &mut self,
+        store: B,
+        source_name: &str,
+        source: SourceSpec<K, V>,
+        processor_name: &str,
+        build: impl FnOnce(StoreRef<B::Store>) -> O,
+    ) -> Result<StoreRef<B::Store>, TopologyError>
+    where
+        B: StoreBuilder,
+        K: Clone + 'static,
+        V: Clone + 'static,
+        O: Fn(&mut Wiring<'_>, NodeId) -> Step + Send + Sync + 'static,
+    {
+        let processor = self.new_node_name(processor_name)?;
+        if *source_name == *processor {
+            return Err(TopologyError::DuplicateNode { name: processor });
+        }
+        let source = self.add_source(source_name, source)?;
+        let store = self.add_store(store)?;
+        let index = store.index();
+        self.add_processor::<(K, V), ()>(processor_name, &[source], &[index], build(store))?;
+        if let Some(declared) = self.stores.get_mut(index.0 as usize) {
+            declared.global = true;
+        }
+        if let Some(spec) = self.specs.get_mut(index.0 as usize) {
+            spec.logging = None;
+            spec.caching = false;
+        }
+        Ok(store)
+    }
+
     /// Adds a store. Connect it to the processors that use it.
     ///
     /// # Errors
@@ -161,6 +233,9 @@ impl Draft {
         let name = self.checked_name_of(node, "connecting a store")?;
         let store_name = self.check_store(store, &name)?;
         let Some(declared) = self.nodes.get_mut(node.0 as usize) else { return Ok(()) };
+        if self.stores.get(store.0 as usize).is_some_and(|store| store.global) {
+            return Err(TopologyError::ConnectedToGlobal { node: name, store: store_name });
+        }
         if declared.kind != NodeKind::Processor {
             return Err(TopologyError::StoreOnSourceOrSink { store: store_name, node: name });
         }
@@ -241,7 +316,10 @@ impl Draft {
         self.check_copartitions()?;
         self.settle_source_changelogs()?;
         self.check_stores_connected()?;
-        let subtopologies = crate::subtopology::subtopologies(&self.nodes, self.specs.len());
+        let indexes = (0..u32::try_from(self.stores.len()).unwrap_or(u32::MAX)).map(StoreIndex);
+        let globals: Vec<StoreIndex> =
+            self.stores.iter().zip(indexes).filter(|(store, _)| store.global).map(|(_, index)| index).collect();
+        let subtopologies = crate::subtopology::subtopologies(&self.nodes, self.specs.len(), &globals);
         Ok(Topology {
             nodes: self.nodes,
             specs: self.specs,
@@ -298,13 +376,29 @@ impl Draft {
         Ok(name.into())
     }
 
+    fn check_matches_no_pattern(&self, topic: &TopicName, reader: &Arc<str>) -> Result<(), TopologyError> {
+        for node in self.nodes.iter().filter(|_| !topic.internal) {
+            if let NodeKind::Source { pattern: Some(pattern), .. } = &node.kind
+                && pattern.matches(&topic.name)
+            {
+                return Err(TopologyError::TopicMatchesPattern {
+                    topic: topic.name.clone(),
+                    source_node: reader.clone(),
+                    pattern: pattern.as_str().into(),
+                    pattern_node: node.name.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+
     fn check_parents(&self, child: &Arc<str>, parents: &[NodeId]) -> Result<(), TopologyError> {
         if parents.is_empty() {
             return Err(TopologyError::NoParents { node: child.clone() });
         }
         for parent in parents {
             let name = self.checked_name_of(*parent, child)?;
-            let sink = |node: &Node| matches!(node.kind, NodeKind::Sink { .. });
+            let sink = |node: &Node| node.kind.is_sink();
             if self.nodes.get(parent.0 as usize).is_some_and(sink) {
                 return Err(TopologyError::ParentIsSink { parent: name, child: child.clone() });
             }
@@ -350,7 +444,7 @@ impl Draft {
             let topics = match &node.kind {
                 NodeKind::Source { topics, .. } => topics.as_slice(),
                 NodeKind::Sink { topic } => std::slice::from_ref(topic),
-                NodeKind::Processor => &[],
+                NodeKind::Processor | NodeKind::DynamicSink { .. } => &[],
             };
             for topic in topics.iter().filter(|topic| topic.internal) {
                 if !self.repartition_topics.iter().any(|declared| declared.name == topic.name) {

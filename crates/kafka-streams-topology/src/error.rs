@@ -46,6 +46,37 @@ pub enum TopologyError {
         /// Which store, and what is wrong with it.
         reason: String,
     },
+    /// A pattern of topics is no regular expression.
+    #[error("not a pattern of topics: {pattern}: {reason}")]
+    IllegalPattern {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A source's pattern matches a topic that another source reads by name.
+    #[error(
+        "topic {topic}, which source {source_node} reads, matches the pattern {pattern} of source {pattern_node}; let one \
+         source read it"
+    )]
+    TopicMatchesPattern {
+        /// The topic.
+        topic: Arc<str>,
+        /// The source that reads it by name.
+        source_node: Arc<str>,
+        /// The pattern.
+        pattern: Arc<str>,
+        /// The source of the pattern.
+        pattern_node: Arc<str>,
+    },
+    /// A global store, or a node that keeps one, was connected to other nodes.
+    #[error("{node} and global store {store} cannot be connected: every processor can read a global store as it is")]
+    ConnectedToGlobal {
+        /// The node.
+        node: Arc<str>,
+        /// The global store.
+        store: Arc<str>,
+    },
     /// A source reads no topic.
     #[error("source {node} reads no topic; name at least one")]
     NoTopics {

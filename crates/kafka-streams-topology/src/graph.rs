@@ -13,7 +13,9 @@ use crate::draft::RepartitionTopic;
 use crate::origin::Origin;
 use crate::store::DeclaredStore;
 use crate::wiring::TypedStores;
-use crate::{Ingest, Node, NodeKind, OffsetReset, StoreIndex, Subtopology, TopicName, Wiring};
+use crate::{
+    ExtractTime, Ingest, Node, NodeKind, OffsetReset, StoreIndex, Subtopology, TopicName, TopicPattern, Wiring,
+};
 
 /// A topology: nodes, stores, and the sub-topologies that they form.
 ///
@@ -65,12 +67,66 @@ impl Topology {
         self.stores.get(store.0 as usize)?.source_changelog.as_ref()
     }
 
-    /// All topics that sources read, each with its source's policy for missing offsets.
+    /// All topics that the sources of tasks read by name, each with its source's policy for missing offsets. Those of
+    /// global stores are not among them.
     pub fn source_topics(&self) -> impl Iterator<Item = (&TopicName, Option<OffsetReset>)> {
-        self.nodes.iter().flat_map(|node| match &node.kind {
+        self.task_nodes().flat_map(|node| match &node.kind {
             NodeKind::Source { topics, offset_reset, .. } => topics.iter().map(|t| (t, *offset_reset)).collect(),
-            NodeKind::Processor | NodeKind::Sink { .. } => Vec::new(),
+            _ => Vec::new(),
         })
+    }
+
+    /// What the names of the topics match that are read besides, each with its source's policy for missing offsets.
+    pub fn source_patterns(&self) -> impl Iterator<Item = (&TopicPattern, Option<OffsetReset>)> {
+        self.task_nodes().filter_map(|node| match &node.kind {
+            NodeKind::Source { pattern: Some(pattern), offset_reset, .. } => Some((pattern, *offset_reset)),
+            _ => None,
+        })
+    }
+
+    /// Whether a topic is one that a source reads because its name matches a pattern: none of the application's own, and
+    /// none that is read by name.
+    pub fn is_read_by_pattern(&self, topic: &str, application_id: &str) -> bool {
+        let own = |declared: &RepartitionTopic| *kafka_streams_naming::decorate(application_id, &declared.name) == *topic;
+        let by_name = |node: &Node| match &node.kind {
+            NodeKind::Source { topics, .. } => topics.iter().any(|name| *name.decorated(application_id) == *topic),
+            _ => false,
+        };
+        let changelog = |spec: &StoreSpec| changelog_topic(application_id, &spec.name) == topic;
+        self.source_patterns().any(|(pattern, _)| pattern.matches(topic))
+            && !self.nodes.iter().any(by_name)
+            && !self.repartition_topics.iter().any(own)
+            && !self.specs.iter().any(changelog)
+    }
+
+    /// The policy for missing offsets of a topic by its name on the broker: that of the source that reads it. `None` is
+    /// the application's default.
+    pub fn offset_reset(&self, topic: &str, application_id: &str) -> Option<OffsetReset> {
+        let by_name = self.source_topics().find(|(name, _)| *name.decorated(application_id) == *topic);
+        match by_name {
+            // What was sent to a repartition topic was committed with its input: none of it may be skipped.
+            Some((name, _)) if name.internal => Some(OffsetReset::Earliest),
+            Some((_, reset)) => reset,
+            None => self.source_patterns().find(|(pattern, _)| pattern.matches(topic)).and_then(|(_, reset)| reset),
+        }
+    }
+
+    /// Whether every instance has all of this store.
+    pub fn is_global(&self, store: StoreIndex) -> bool {
+        self.stores.get(store.0 as usize).is_some_and(|store| store.global)
+    }
+
+    /// The global stores, in the order of registration.
+    pub fn global_stores(&self) -> impl Iterator<Item = (StoreIndex, &StoreSpec)> {
+        let indexed = self.specs.iter().enumerate();
+        let indexed = indexed.map(|(at, spec)| (StoreIndex(u32::try_from(at).unwrap_or(u32::MAX)), spec));
+        indexed.filter(|(index, _)| self.is_global(*index))
+    }
+
+    /// The nodes of the sub-topologies that have tasks.
+    fn task_nodes(&self) -> impl Iterator<Item = &Node> {
+        let parts = self.subtopologies.iter().filter(|part| !part.global);
+        parts.flat_map(|part| part.nodes.iter().filter_map(|id| self.node(*id)))
     }
 
     /// The declared repartition topics, each with its explicit number of partitions.
@@ -87,6 +143,15 @@ impl Topology {
         };
         let joined = self.copartitions.iter().map(|group| group.iter().flat_map(topics).collect());
         united(joined).into_iter()
+    }
+
+    /// The patterns of the sources of each group of [`copartition_groups`](Topology::copartition_groups), in its order.
+    pub fn copartition_patterns(&self) -> impl Iterator<Item = Vec<&TopicPattern>> {
+        let pattern = |source: &NodeId| match self.node(*source).map(|node| &node.kind) {
+            Some(NodeKind::Source { pattern, .. }) => pattern.as_ref(),
+            _ => None,
+        };
+        self.copartitions.iter().map(move |group| group.iter().filter_map(pattern).collect())
     }
 
     /// Makes the nodes and stores of one task of `subtopology`, on the thread that calls.
@@ -142,16 +207,19 @@ impl Topology {
             inputs: self.nodes.iter().map(|_| None).collect(),
             lifecycles: Vec::new(),
             sources: Vec::new(),
+            extractors: Vec::new(),
             sink_routes,
             shared: std::collections::BTreeMap::new(),
         };
         for id in part.nodes.iter().rev() {
             self.make_node(*id, &mut wiring)?;
         }
-        let Wiring { inputs, mut lifecycles, mut sources, .. } = wiring;
+        let Wiring { inputs, mut lifecycles, mut sources, extractors, .. } = wiring;
         lifecycles.sort_by_key(|(id, _)| *id);
         sources.sort_by_key(|(id, _)| *id);
-        let sources = sources.iter().flat_map(|(id, ingest)| self.task_sources(*id, ingest, application_id)).collect();
+        let extract = |id: &NodeId| extractors.iter().find(|(source, _)| source == id).map(|(_, extract)| extract);
+        let entries = |(id, ingest): &(NodeId, Ingest)| self.task_sources(*id, ingest, extract(id), application_id);
+        let sources = sources.iter().flat_map(entries).collect();
         Ok(TaskGraph { sources, stores, routes, lifecycles, nodes: inputs.into_iter().flatten().collect() })
     }
 
@@ -161,7 +229,7 @@ impl Topology {
         (node.build)(wiring, id).map_err(|failure| failure.at_node(&node.name))?;
         let made = match node.kind {
             NodeKind::Source { .. } => wiring.sources.iter().any(|(source, _)| *source == id),
-            NodeKind::Processor | NodeKind::Sink { .. } => {
+            NodeKind::Processor | NodeKind::Sink { .. } | NodeKind::DynamicSink { .. } => {
                 wiring.inputs.get(id.0 as usize).is_some_and(Option::is_some)
             }
         };
@@ -209,23 +277,47 @@ impl Topology {
             let source_changelog = declared.source_changelog.is_some();
             stores.push(TaskStore { spec: spec.clone(), changelog, source_changelog, store, typed: any });
         }
+        if !part.global {
+            self.open_global_stores(&mut typed, store_parts)?;
+        }
         Ok((typed, stores))
     }
 
-    fn task_sources(&self, id: NodeId, ingest: &Ingest, application_id: &str) -> Vec<TaskSource> {
+    /// Global stores as tasks see them. They belong to the instance: the task neither commits nor restores them.
+    fn open_global_stores(&self, typed: &mut TypedStores, store_parts: &mut OpenStore<'_>) -> Step {
+        for (index, spec) in self.global_stores() {
+            let index = index.0 as usize;
+            let (Some(declared), Some(slot)) = (self.stores.get(index), typed.get_mut(index)) else { continue };
+            *slot = Some(declared.build(store_parts(spec, None)?).0);
+        }
+        Ok(())
+    }
+
+    fn task_sources(
+        &self,
+        id: NodeId,
+        ingest: &Ingest,
+        extract: Option<&ExtractTime>,
+        application_id: &str,
+    ) -> Vec<TaskSource> {
         let Some(node) = self.node(id) else { return Vec::new() };
-        let NodeKind::Source { topics, timestamp_extractor, .. } = &node.kind else { return Vec::new() };
-        let source = |topic: &TopicName| TaskSource {
-            topic: topic.decorated(application_id),
+        let NodeKind::Source { topics, pattern, timestamp_extractor, .. } = &node.kind else { return Vec::new() };
+        let source = |topic: Arc<str>, pattern: Option<&TopicPattern>| TaskSource {
+            topic,
+            pattern: pattern.cloned(),
             node: node.name.clone(),
             ingest: ingest.clone(),
             timestamp_extractor: *timestamp_extractor,
+            extract: extract.cloned(),
         };
-        topics.iter().map(source).collect()
+        let named = topics.iter().map(|topic| source(topic.decorated(application_id), None));
+        named.chain(pattern.iter().map(|pattern| source(pattern.as_str().into(), Some(pattern)))).collect()
     }
 }
 
-/// Opens the back-end of a store for one task; its changelog, if it has one, gets this route.
+/// Opens the back-end of a store for one task; its changelog, if it has one, gets this route. The task's own stores come
+/// first, in the order of registration, then the global stores, which the task is to read and never to write
+/// ([`ThreadCache::for_shared_stores`](kafka_streams_state::ThreadCache::for_shared_stores)).
 pub type OpenStore<'a> = dyn FnMut(&StoreSpec, Option<RouteId>) -> Step<StoreParts> + 'a;
 
 impl fmt::Debug for Topology {
@@ -276,6 +368,15 @@ pub struct TaskGraph {
     pub nodes: Vec<Box<dyn Any>>,
 }
 
+impl TaskGraph {
+    /// The index of the source that takes the records of a topic.
+    pub fn source_of(&self, topic: &str) -> Option<usize> {
+        let named = self.sources.iter().position(|source| source.pattern.is_none() && *source.topic == *topic);
+        let matches = |source: &TaskSource| source.pattern.as_ref().is_some_and(|pattern| pattern.matches(topic));
+        named.or_else(|| self.sources.iter().position(matches))
+    }
+}
+
 impl fmt::Debug for TaskGraph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TaskGraph")
@@ -289,14 +390,18 @@ impl fmt::Debug for TaskGraph {
 /// Where the records of one topic enter a task.
 #[derive(Clone)]
 pub struct TaskSource {
-    /// The topic's name on the broker.
+    /// The topic's name on the broker; of a source that reads by pattern, the pattern.
     pub topic: Arc<str>,
+    /// What the names of the topics match, for a source that reads by pattern. See [`TaskGraph::source_of`].
+    pub pattern: Option<TopicPattern>,
     /// The source's name.
     pub node: Arc<str>,
     /// Takes a record in; shared by the topics of a source.
     pub ingest: Ingest,
     /// Which time the records have; `None` is the application's default.
     pub timestamp_extractor: Option<TimestampExtractor>,
+    /// The user's own way to find out the time; it wins.
+    pub extract: Option<ExtractTime>,
 }
 
 impl fmt::Debug for TaskSource {

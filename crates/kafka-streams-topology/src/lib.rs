@@ -12,12 +12,12 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `draft`, `builder` | how a topology is written: by ids and types, or by names |
-//! | `graph`, `node`, `store`, `topic` | the topology |
+//! | `draft`, `builder`, `supplier` | how a topology is written: by ids and types, or by names |
+//! | `graph`, `node`, `store`, `topic`, `topic_pattern` | the topology |
 //! | `subtopology`, `describe`, `manifest` | what follows from the graph alone |
 //! | `origin`, `pin` | where names come from, and how earlier ones are kept |
 //! | `plan`, `copartition`, `internal_topic` | what follows once the partitions of the source topics are known |
-//! | `wiring`, `source_node`, `sink_node` | one task's nodes, on the thread that runs it |
+//! | `wiring`, `source_node`, `sink_node`, `dynamic_sink_node` | one task's nodes, on the thread that runs it |
 //!
 //! What is absent: this crate does not know how a record is fetched, who owns a task, or how a topic is created.
 
@@ -25,6 +25,7 @@ mod builder;
 mod copartition;
 mod describe;
 mod draft;
+mod dynamic_sink_node;
 mod error;
 mod graph;
 mod internal_topic;
@@ -39,21 +40,26 @@ mod store;
 mod store_refs;
 mod subtopology;
 mod subtopology_topics;
+mod supplier;
 mod topic;
+mod topic_pattern;
 mod wiring;
 
-pub use builder::{ProcessorStores, TopologyBuilder};
+pub use builder::{ProcessorStores, TopicStore, TopologyBuilder};
 pub use draft::Draft;
+pub use dynamic_sink_node::{DynamicSinkSpec, TopicNameExtractor};
 pub use error::{PlanError, TopologyError};
 pub use graph::{OpenStore, Route, RouteKind, TaskGraph, TaskSource, TaskStore, Topology};
 pub use internal_topic::{InternalTopic, InternalTopicKind, PlanOptions};
 pub use node::{EdgeTypes, Node, NodeKind, NodeTypes};
 pub use plan::{Plan, PlannedTask, plan, validate_existing};
 pub use sink_node::{HashedKeyPart, SinkSpec, StreamPartitioner};
-pub use source_node::{OffsetReset, SourceSpec};
+pub use source_node::{ExtractTimestamp, OffsetReset, SourceSpec};
 pub use store::{StoreIndex, StoreRef};
 pub use store_refs::StoreRefs;
 pub use subtopology::Subtopology;
 pub use subtopology_topics::{SubtopologyTopics, TopicSettings};
+pub use supplier::{ProcessorSupplier, StoreBuilders, SuppliedStores};
 pub use topic::TopicName;
-pub use wiring::{Ingest, Wiring};
+pub use topic_pattern::TopicPattern;
+pub use wiring::{ExtractTime, Ingest, Wiring};

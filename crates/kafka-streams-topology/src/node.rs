@@ -8,7 +8,7 @@ use std::sync::Arc;
 use kafka_streams_core::{NodeId, Step, TimestampExtractor};
 use kafka_streams_naming::PartitionRule;
 
-use crate::{OffsetReset, StoreIndex, TopicName, Wiring};
+use crate::{OffsetReset, StoreIndex, TopicName, TopicPattern, Wiring};
 
 /// Makes the node of one task and installs it in the wiring.
 pub(crate) type BuildNode = Box<dyn Fn(&mut Wiring<'_>, NodeId) -> Step + Send + Sync>;
@@ -48,6 +48,8 @@ pub enum NodeKind {
     Source {
         /// The topics.
         topics: Vec<TopicName>,
+        /// What the names of the topics match that are read besides.
+        pattern: Option<TopicPattern>,
         /// Which time their records have; `None` is the application's default.
         timestamp_extractor: Option<TimestampExtractor>,
         /// Where to begin without a committed offset; `None` is the application's default.
@@ -60,6 +62,18 @@ pub enum NodeKind {
         /// The topic.
         topic: TopicName,
     },
+    /// Writes the topic that is chosen for each record.
+    DynamicSink {
+        /// What the choice is called.
+        extractor: Arc<str>,
+    },
+}
+
+impl NodeKind {
+    /// Whether nothing can be below.
+    pub fn is_sink(&self) -> bool {
+        matches!(self, NodeKind::Sink { .. } | NodeKind::DynamicSink { .. })
+    }
 }
 
 impl fmt::Debug for Node {

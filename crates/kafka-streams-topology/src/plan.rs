@@ -10,7 +10,7 @@ use kafka_streams_naming::{changelog_topic, check_name};
 
 use crate::copartition::{RepartitionCount, enforce};
 use crate::internal_topic::{changelog_config, repartition_config};
-use crate::{InternalTopic, InternalTopicKind, PlanError, PlanOptions, Subtopology, TopicName, Topology};
+use crate::{InternalTopic, InternalTopicKind, PlanError, PlanOptions, Subtopology, TopicName, TopicPattern, Topology};
 
 /// The internal topics and the tasks of an application.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub fn plan(
             explicit_partitions: count.explicit,
         })?;
     }
-    for part in topology.subtopologies() {
+    for part in topology.subtopologies().iter().filter(|part| !part.global) {
         plan.add_subtopology(topology, part, &topics, options)?;
     }
     plan.tasks.sort_by_key(|task| task.id);
@@ -122,6 +122,10 @@ impl Plan {
     ) -> Result<(), PlanError> {
         let sources = topics.sources(part);
         let tasks = sources.values().copied().max().unwrap_or(0);
+        if tasks == 0 {
+            // A pattern that matches nothing yet.
+            return Ok(());
+        }
         let mut changelogs: Vec<Arc<str>> = Vec::new();
         let mut source_changelogs: Vec<&Arc<str>> = Vec::new();
         for index in &part.stores {
@@ -160,6 +164,8 @@ impl Plan {
 struct Topics<'a> {
     application_id: &'a str,
     external: &'a BTreeMap<Arc<str>, i32>,
+    /// The topics that sources read because their names match.
+    matched: Vec<&'a Arc<str>>,
     repartition: BTreeMap<Arc<str>, RepartitionCount>,
 }
 
@@ -183,10 +189,12 @@ impl<'a> Topics<'a> {
             let count = RepartitionCount { partitions, explicit: partitions.is_some() };
             (topic.decorated(application_id), count)
         });
-        let mut topics = Topics { application_id, external, repartition: declared.collect() };
+        let matched = external.keys().filter(|topic| topology.is_read_by_pattern(topic, application_id)).collect();
+        let mut topics = Topics { application_id, external, matched, repartition: declared.collect() };
         topics.count_repartition_topics(topology);
-        for group in topology.copartition_groups() {
-            let group: Vec<Arc<str>> = group.iter().map(|topic| topic.decorated(application_id)).collect();
+        for (group, patterns) in topology.copartition_groups().zip(topology.copartition_patterns()) {
+            let mut group: Vec<Arc<str>> = group.iter().map(|topic| topic.decorated(application_id)).collect();
+            group.extend(topics.matching(&patterns));
             enforce(&group, &mut topics.repartition, external)?;
         }
         Ok(topics)
@@ -231,6 +239,13 @@ impl<'a> Topics<'a> {
             };
             Some((name, count))
         };
-        part.source_topics.iter().filter_map(known).collect()
+        let matched = self.matching(&part.source_patterns.iter().collect::<Vec<_>>());
+        let matched = matched.into_iter().filter_map(|topic| Some((topic.clone(), *self.external.get(&topic)?)));
+        part.source_topics.iter().filter_map(known).chain(matched).filter(|(_, count)| *count > 0).collect()
+    }
+
+    fn matching(&self, patterns: &[&TopicPattern]) -> Vec<Arc<str>> {
+        let matches = |topic: &&&Arc<str>| patterns.iter().any(|pattern| pattern.matches(topic));
+        self.matched.iter().filter(matches).map(|topic| Arc::clone(topic)).collect()
     }
 }

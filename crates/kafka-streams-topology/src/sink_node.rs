@@ -4,25 +4,31 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use kafka_streams_core::{
-    Failure, FailureKind, NodeId, PartitionChoice, Receive, Record, RouteId, SerdeError, SharedSerde, Step, TaskContext,
+    Failure, FailureKind, NoSuchPartition, NodeId, PartitionChoice, Partitions, Receive, Record, RouteId,
+    SerdeError, SharedSerde, Step, TaskContext,
 };
 use kafka_streams_naming::PartitionRule;
 
 use crate::node::{BuildNode, NodeFacts};
 use crate::{TopicName, Wiring};
 
-/// Chooses the partition of a record of an output topic (`org.apache.kafka.streams.processor.StreamPartitioner`).
+/// Chooses the partitions of a record of an output topic (`org.apache.kafka.streams.processor.StreamPartitioner`).
 ///
-/// A closure of this shape is one: `|topic: &str, key: &K, value: &V, partitions: i32| Some(0)`.
+/// A closure of this shape is one: `|topic: &str, key: &K, value: &V, partitions: i32| 0`. It may return an `i32`, an
+/// `Option<i32>` (`None` leaves the choice to the hash of the key), a `Vec<i32>` (each of them gets the record; an empty one
+/// drops it) or an `Option<Vec<i32>>`.
 pub trait StreamPartitioner<K, V>: Send + Sync {
-    /// The partition, from 0; `None` leaves the choice to the hash of the key. `partitions` is the topic's number of
-    /// partitions, 0 if it is not known yet.
-    fn partition(&self, topic: &str, key: &K, value: &V, partitions: i32) -> Option<i32>;
+    /// The partitions, counted from 0. `partitions` is the topic's number of partitions.
+    fn partitions(&self, topic: &str, key: &K, value: &V, partitions: i32) -> Partitions;
 }
 
-impl<K, V, F: Fn(&str, &K, &V, i32) -> Option<i32> + Send + Sync> StreamPartitioner<K, V> for F {
-    fn partition(&self, topic: &str, key: &K, value: &V, partitions: i32) -> Option<i32> {
-        self(topic, key, value, partitions)
+impl<K, V, F, R> StreamPartitioner<K, V> for F
+where
+    F: Fn(&str, &K, &V, i32) -> R + Send + Sync,
+    R: Into<Partitions>,
+{
+    fn partitions(&self, topic: &str, key: &K, value: &V, partitions: i32) -> Partitions {
+        self(topic, key, value, partitions).into()
     }
 }
 
@@ -112,31 +118,26 @@ impl<K: 'static, V: 'static> Receive<K, V> for SinkNode<K, V> {
             let write = |out: &mut Vec<u8>| self.spec.values.serialize(&self.topic, &value, out);
             draft.value(write).map_err(|error| self.unwritable("value", error))?;
         }
-        let chosen = match &self.spec.partitioner {
-            Some(partitioner) => partitioner.partition(&self.topic, &key, &value, self.partitions),
-            None => None,
+        let by_key = PartitionChoice::by_key(match self.spec.key_hash {
+            None => draft.key_bytes(),
+            Some(hashed) => draft.key_bytes().map(hashed),
+        });
+        let Some(partitioner) = &self.spec.partitioner else {
+            draft.send(self.route, by_key, Some(timestamp), headers);
+            return Ok(());
         };
-        let partition = match (chosen, self.spec.key_hash) {
-            (Some(partition), _) => self.explicit(partition)?,
-            (None, None) => PartitionChoice::by_key(draft.key_bytes()),
-            (None, Some(hashed)) => PartitionChoice::by_key(draft.key_bytes().map(hashed)),
-        };
-        draft.send(self.route, partition, Some(timestamp), headers);
+        let chosen = partitioner.partitions(&self.topic, &key, &value, self.partitions);
+        let chosen = chosen.resolve(by_key, self.partitions).map_err(|NoSuchPartition(p)| self.out_of_range(p))?;
+        draft.send_to(self.route, &chosen, Some(timestamp), &headers);
         Ok(())
     }
 }
 
 impl<K, V> SinkNode<K, V> {
-    fn explicit(&self, partition: i32) -> Step<PartitionChoice> {
-        if partition < 0 || (self.partitions > 0 && partition >= self.partitions) {
-            return Err(self.out_of_range(partition));
-        }
-        Ok(PartitionChoice::Explicit(partition))
-    }
 
     #[cold]
     fn unwritable(&self, part: &'static str, error: SerdeError) -> Failure {
-        Failure::new(FailureKind::Serialization { topic: self.topic.clone(), part, error })
+        unwritable(&self.topic, part, error)
     }
 
     #[cold]
@@ -150,9 +151,18 @@ impl<K, V> SinkNode<K, V> {
 
     #[cold]
     fn negative(&self, timestamp: i64) -> Failure {
-        Failure::processing(format!(
-            "a record for topic {} has the timestamp {timestamp}; give it one that is not negative",
-            self.topic
-        ))
+        negative(&self.topic, timestamp)
     }
+}
+
+#[cold]
+pub(crate) fn unwritable(topic: &Arc<str>, part: &'static str, error: SerdeError) -> Failure {
+    Failure::new(FailureKind::Serialization { topic: topic.clone(), part, error })
+}
+
+#[cold]
+pub(crate) fn negative(topic: &str, timestamp: i64) -> Failure {
+    Failure::processing(format!(
+        "a record for topic {topic} has the timestamp {timestamp}; give it one that is not negative"
+    ))
 }

@@ -2,14 +2,15 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kafka_streams_core::{
-    Failure, FailureKind, NodeId, RawRecord, Record, SerdeError, SharedSerde, TaskContext, TimestampExtractor,
-    read_nullable,
+    Extracted, Failure, FailureKind, NodeId, RawRecord, Record, SerdeError, SharedSerde, TaskContext, Timestamp,
+    TimestampExtractor, read_nullable,
 };
 
 use crate::node::{BuildNode, NodeFacts};
-use crate::{TopicName, Wiring};
+use crate::{ExtractTime, TopicName, TopicPattern, Wiring};
 
 /// Where a consumer begins in a partition for which the group has no committed offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,18 +21,39 @@ pub enum OffsetReset {
     Latest,
     /// Nowhere: the missing offset is an error.
     None,
+    /// At the first record that is not older than this (KIP-1106); at the end if all are.
+    ByDuration(Duration),
+}
+
+/// Finds out a record's time (`org.apache.kafka.streams.processor.TimestampExtractor` of the JVM).
+///
+/// A closure of this shape is one: `|record: &Record<K, V>, partition_time: i64| record.value.time`.
+pub trait ExtractTimestamp<K, V>: Send + Sync {
+    /// The record's time in milliseconds since the epoch; a negative one drops the record. The record has the timestamp
+    /// that it was fetched with; `partition_time` is the highest time so far of its partition, -1 before the first.
+    fn extract(&self, record: &Record<K, V>, partition_time: Timestamp) -> Timestamp;
+}
+
+impl<K, V, F: Fn(&Record<K, V>, Timestamp) -> Timestamp + Send + Sync> ExtractTimestamp<K, V> for F {
+    fn extract(&self, record: &Record<K, V>, partition_time: Timestamp) -> Timestamp {
+        self(record, partition_time)
+    }
 }
 
 /// What a source reads, and how.
 pub struct SourceSpec<K, V> {
-    /// The topics, at least one.
+    /// The topics; at least one, if there is no pattern.
     pub topics: Vec<TopicName>,
+    /// What the names of the topics match that are read besides.
+    pub pattern: Option<TopicPattern>,
     /// How keys are read.
     pub keys: SharedSerde<K>,
     /// How values are read.
     pub values: SharedSerde<V>,
     /// Which time the records have; `None` is the application's default.
     pub timestamp_extractor: Option<TimestampExtractor>,
+    /// The user's own way to find out the time; it wins over `timestamp_extractor`.
+    pub extract: Option<Arc<dyn ExtractTimestamp<K, V>>>,
     /// Where to begin without a committed offset; `None` is the application's default.
     pub offset_reset: Option<OffsetReset>,
 }
@@ -39,7 +61,20 @@ pub struct SourceSpec<K, V> {
 impl<K, V> SourceSpec<K, V> {
     /// Reads `topics` with these serdes, everything else by the application's defaults.
     pub fn new(topics: impl IntoIterator<Item = TopicName>, keys: SharedSerde<K>, values: SharedSerde<V>) -> Self {
-        SourceSpec { topics: topics.into_iter().collect(), keys, values, timestamp_extractor: None, offset_reset: None }
+        SourceSpec {
+            topics: topics.into_iter().collect(),
+            pattern: None,
+            keys,
+            values,
+            timestamp_extractor: None,
+            extract: None,
+            offset_reset: None,
+        }
+    }
+
+    /// Reads the topics whose names match `pattern`, everything else by the application's defaults.
+    pub fn matching(pattern: TopicPattern, keys: SharedSerde<K>, values: SharedSerde<V>) -> Self {
+        SourceSpec { pattern: Some(pattern), ..SourceSpec::new([], keys, values) }
     }
 }
 
@@ -47,9 +82,11 @@ impl<K, V> Clone for SourceSpec<K, V> {
     fn clone(&self) -> Self {
         SourceSpec {
             topics: self.topics.clone(),
+            pattern: self.pattern.clone(),
             keys: self.keys.clone(),
             values: self.values.clone(),
             timestamp_extractor: self.timestamp_extractor,
+            extract: self.extract.clone(),
             offset_reset: self.offset_reset,
         }
     }
@@ -65,6 +102,9 @@ impl<K: Clone + 'static, V: Clone + 'static> SourceSpec<K, V> {
     pub(crate) fn into_build(self) -> BuildNode {
         Box::new(move |wiring: &mut Wiring<'_>, id: NodeId| {
             let children = wiring.children::<K, V>(id)?;
+            if let Some(extract) = self.extract.clone() {
+                wiring.install_extractor(id, extract_time(extract, self.keys.clone(), self.values.clone()));
+            }
             let (keys, values) = (self.keys.clone(), self.values.clone());
             let first: Option<Arc<str>> = self.topics.first().map(|topic| wiring.topic(topic));
             let ingest = move |cx: &mut TaskContext, raw: &RawRecord<'_>| {
@@ -79,6 +119,27 @@ impl<K: Clone + 'static, V: Clone + 'static> SourceSpec<K, V> {
             Ok(())
         })
     }
+}
+
+/// The user's extractor over bytes. The record is read for it, and a second time when it is processed: only sources with
+/// an extractor of their own pay for that. One that cannot be read has the time that it was fetched with, so that the
+/// processing of it tells what is wrong.
+fn extract_time<K: 'static, V: 'static>(
+    extract: Arc<dyn ExtractTimestamp<K, V>>,
+    keys: SharedSerde<K>,
+    values: SharedSerde<V>,
+) -> ExtractTime {
+    Rc::new(move |topic, raw, partition_time| {
+        let unreadable = Extracted::At(raw.timestamp.max(partition_time).max(0));
+        let Ok(key) = read_nullable(&*keys, topic, raw.key) else { return unreadable };
+        let Ok(value) = read_nullable(&*values, topic, raw.value) else { return unreadable };
+        let headers = raw.headers.cloned().unwrap_or_default();
+        let record = Record { key, value, timestamp: raw.timestamp, headers };
+        match extract.extract(&record, partition_time) {
+            timestamp if timestamp < 0 => Extracted::Skip,
+            timestamp => Extracted::At(timestamp),
+        }
+    })
 }
 
 #[cold]

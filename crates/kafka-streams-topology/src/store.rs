@@ -70,12 +70,14 @@ pub(crate) struct DeclaredStore {
     pub(crate) facts: StoreFacts,
     /// A source topic that is this store's changelog (`reuse.ktable.source.topics` of the JVM).
     pub(crate) source_changelog: Option<Arc<str>>,
+    /// Whether every instance has all of it.
+    pub(crate) global: bool,
 }
 
 impl DeclaredStore {
     pub(crate) fn new<B: StoreBuilder>(builder: B) -> (StoreSpec, Self) {
         let (spec, facts) = (builder.spec(), builder.facts());
-        (spec, DeclaredStore { builder: Box::new(builder), facts, source_changelog: None })
+        (spec, DeclaredStore { builder: Box::new(builder), facts, source_changelog: None, global: false })
     }
 
     /// The store of one task.

@@ -5,7 +5,7 @@
 
 use kafka_streams_core::NodeId;
 
-use crate::{Node, NodeKind, StoreIndex, TopicName};
+use crate::{Node, NodeKind, StoreIndex, TopicName, TopicPattern};
 
 /// A connected part of a topology.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,8 +14,12 @@ pub struct Subtopology {
     pub id: i32,
     /// Its nodes; ids ascend.
     pub nodes: Vec<NodeId>,
-    /// The topics that its sources read, in the order of the nodes.
+    /// Whether it keeps a global store: it has no tasks, every instance runs it for itself.
+    pub global: bool,
+    /// The topics that its sources read by name, in the order of the nodes.
     pub source_topics: Vec<TopicName>,
+    /// What the names of the topics match that its sources read besides, in the order of the nodes.
+    pub source_patterns: Vec<TopicPattern>,
     /// The topics that its sinks write, in the order of the nodes, each once.
     pub sink_topics: Vec<TopicName>,
     /// Its stores; indexes ascend.
@@ -23,7 +27,7 @@ pub struct Subtopology {
 }
 
 /// The parts of a topology of these nodes and this number of stores, in the order of their numbers.
-pub(crate) fn subtopologies(nodes: &[Node], stores: usize) -> Vec<Subtopology> {
+pub(crate) fn subtopologies(nodes: &[Node], stores: usize, global: &[StoreIndex]) -> Vec<Subtopology> {
     // Stores are members of the groups like nodes; their numbers follow the nodes'.
     let mut groups = Groups::new(nodes.len() + stores);
     for (at, node) in nodes.iter().enumerate() {
@@ -40,7 +44,15 @@ pub(crate) fn subtopologies(nodes: &[Node], stores: usize) -> Vec<Subtopology> {
         let Some(slot) = number_of_group.get_mut(groups.find(at)) else { continue };
         let number = *slot.get_or_insert_with(|| {
             let id = i32::try_from(parts.len()).unwrap_or(i32::MAX);
-            parts.push(Subtopology { id, nodes: vec![], source_topics: vec![], sink_topics: vec![], stores: vec![] });
+            parts.push(Subtopology {
+                id,
+                nodes: vec![],
+                global: false,
+                source_topics: vec![],
+                source_patterns: vec![],
+                sink_topics: vec![],
+                stores: vec![],
+            });
             parts.len() - 1
         });
         if let Some(part) = parts.get_mut(number) {
@@ -49,6 +61,7 @@ pub(crate) fn subtopologies(nodes: &[Node], stores: usize) -> Vec<Subtopology> {
     }
     for part in &mut parts {
         part.stores.sort_unstable();
+        part.global = part.stores.iter().any(|store| global.contains(store));
     }
     parts
 }
@@ -65,9 +78,12 @@ impl Subtopology {
     fn add(&mut self, node: &Node) {
         self.nodes.push(node.id);
         match &node.kind {
-            NodeKind::Source { topics, .. } => self.source_topics.extend(topics.iter().cloned()),
+            NodeKind::Source { topics, pattern, .. } => {
+                self.source_topics.extend(topics.iter().cloned());
+                self.source_patterns.extend(pattern.iter().cloned());
+            }
             NodeKind::Sink { topic } if !self.sink_topics.contains(topic) => self.sink_topics.push(topic.clone()),
-            NodeKind::Sink { .. } | NodeKind::Processor => {}
+            NodeKind::Sink { .. } | NodeKind::DynamicSink { .. } | NodeKind::Processor => {}
         }
         for store in &node.stores {
             if !self.stores.contains(store) {

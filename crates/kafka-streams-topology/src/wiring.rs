@@ -9,17 +9,21 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use kafka_streams_core::{
-    Children, Failure, Input, Lifecycle, NodeId, Processor, ProcessorNode, RawRecord, RouteId, Step, TaskContext,
+    Children, Extracted, Failure, Input, Lifecycle, NodeId, Processor, ProcessorNode, RawRecord, RouteId, Step,
+    TaskContext, Timestamp,
 };
 use kafka_streams_state::StateStore;
 
-use crate::{EdgeTypes, StoreIndex, StoreRef, TopicName, Topology};
+use crate::{EdgeTypes, ProcessorStores, StoreIndex, StoreRef, TopicName, Topology};
 
 /// Takes a fetched record into a task: reads key and value and sends the record to the nodes below the source.
 ///
 /// The record's topic and its time are those of `cx.record`, which the engine sets before; the headers are the fetched
 /// ones. What cannot be read is a [`FailureKind::Deserialization`](kafka_streams_core::FailureKind::Deserialization).
 pub type Ingest = Rc<dyn Fn(&mut TaskContext, &RawRecord<'_>) -> Step>;
+
+/// Finds out the time of a fetched record of a topic, whose partition's highest time so far is given (-1 before the first).
+pub type ExtractTime = Rc<dyn Fn(&str, &RawRecord<'_>, Timestamp) -> Extracted>;
 
 /// The stores of a task as their types, by store index; `None` for the stores of other sub-topologies.
 pub(crate) type TypedStores = Vec<Option<Rc<dyn Any>>>;
@@ -35,6 +39,7 @@ pub struct Wiring<'t> {
     pub(crate) inputs: Vec<Option<Box<dyn Any>>>,
     pub(crate) lifecycles: Vec<(NodeId, Rc<dyn Lifecycle>)>,
     pub(crate) sources: Vec<(NodeId, Ingest)>,
+    pub(crate) extractors: Vec<(NodeId, ExtractTime)>,
     /// By node id; `None` for all nodes but the sinks of this sub-topology.
     pub(crate) sink_routes: Vec<Option<RouteId>>,
     /// What nodes of one operator share, by the operator's name.
@@ -114,6 +119,11 @@ impl Wiring<'_> {
         shared.downcast().map_err(|_| Failure::bug(format!("what {operator} shares has two types")))
     }
 
+    /// The stores that the node that is being made may use.
+    pub fn processor_stores(&self) -> ProcessorStores<'_> {
+        ProcessorStores::new(self)
+    }
+
     /// The name of a node; empty if there is none of this id.
     pub fn name(&self, node: NodeId) -> Arc<str> {
         self.topology.node(node).map_or_else(|| "".into(), |node| node.name.clone())
@@ -163,6 +173,11 @@ impl Wiring<'_> {
         self.sources.push((id, ingest));
     }
 
+    /// Lets the records of the source `id` have the time that `extract` finds.
+    pub fn install_extractor(&mut self, id: NodeId, extract: ExtractTime) {
+        self.extractors.push((id, extract));
+    }
+
     /// Where the sink `id` sends its records.
     ///
     /// # Errors
@@ -174,7 +189,7 @@ impl Wiring<'_> {
 
     fn check_connected(&self, store: StoreIndex) -> Step {
         match self.topology.node(self.current) {
-            Some(node) if node.stores.contains(&store) => Ok(()),
+            Some(node) if node.stores.contains(&store) || self.topology.is_global(store) => Ok(()),
             _ => Err(Failure::processing(format!(
                 "node {} uses store {} without being connected to it; connect them when the topology is built",
                 self.name(self.current),

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use kafka_streams_core::{Change, Receive, Record, SharedSerde, Step, TaskContext};
+use kafka_streams_core::{Change, Children, Receive, Record, SharedSerde, Step, TaskContext};
 use kafka_streams_state::{TimestampedKeyValueStore, ValueAndTimestamp};
 
 use super::{Below, forward_updated, in_context_of, listen};
@@ -33,6 +33,18 @@ impl<K: Clone + 'static, V, T: Clone + 'static> TableSource<K, V, T> {
             listen(store, sends_old_values, &below);
         }
         TableSource { name, keys: keys.clone(), values: values.clone(), store, below, input: PhantomData }
+    }
+
+    /// The node that keeps a global table.
+    pub(crate) fn of_global(
+        keys: &SharedSerde<K>,
+        values: &SharedSerde<T>,
+        name: Arc<str>,
+        store: Rc<TimestampedKeyValueStore<K, T>>,
+    ) -> Self {
+        let below = Rc::new(Children::new([]));
+        let (keys, values) = (keys.clone(), values.clone());
+        TableSource { name, keys, values, store: Some(store), below, input: PhantomData }
     }
 }
 

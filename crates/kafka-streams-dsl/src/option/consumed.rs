@@ -1,10 +1,11 @@
 //! How a topic is read.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use kafka_streams_core::{DefaultSerde, Serde, SharedSerde, TimestampExtractor};
+use kafka_streams_core::{DefaultSerde, Record, Serde, SharedSerde, Timestamp, TimestampExtractor};
 use kafka_streams_state::Windowed;
-use kafka_streams_topology::OffsetReset;
+use kafka_streams_topology::{ExtractTimestamp, OffsetReset};
 
 use super::serdes::SerdeChoice;
 use crate::TimeWindowedSerde;
@@ -26,6 +27,7 @@ pub struct Consumed<K, V> {
     pub(crate) keys: SharedSerde<K>,
     pub(crate) values: SharedSerde<V>,
     pub(crate) timestamp_extractor: Option<TimestampExtractor>,
+    pub(crate) extract: Option<Arc<dyn ExtractTimestamp<K, V>>>,
     pub(crate) offset_reset: Option<OffsetReset>,
 }
 
@@ -64,6 +66,7 @@ impl<K: 'static, V: 'static> Consumed<K, V> {
             keys: keys.or_inherited(None),
             values: values.or_inherited(None),
             timestamp_extractor: None,
+            extract: None,
             offset_reset: None,
         }
     }
@@ -79,6 +82,26 @@ impl<K: 'static, V: 'static> Consumed<K, V> {
     #[must_use]
     pub fn with_timestamp_extractor(mut self, extractor: TimestampExtractor) -> Self {
         self.timestamp_extractor = Some(extractor);
+        self
+    }
+
+    /// The user's own way to find out a record's time, from the record (with the timestamp that it was fetched with) and
+    /// the highest time so far of its partition, -1 before the first. A negative time drops the record. Of a table it is
+    /// not asked about null values, which keep their time.
+    ///
+    /// Every record of the topic is read twice: once for its time, once to be processed.
+    ///
+    /// ```
+    /// use kafka_streams_core::Record;
+    /// use kafka_streams_dsl::{Consumed, KStream, StreamsBuilder};
+    ///
+    /// let builder = StreamsBuilder::new();
+    /// let by_value = |record: &Record<String, i64>, _partition_time: i64| record.value;
+    /// let times: KStream<String, i64> = builder.stream_with("times", Consumed::default().with_custom_timestamp_extractor(by_value));
+    /// ```
+    #[must_use]
+    pub fn with_custom_timestamp_extractor(mut self, extract: impl ExtractTimestamp<K, V> + 'static) -> Self {
+        self.extract = Some(Arc::new(extract));
         self
     }
 
@@ -104,7 +127,26 @@ impl<K, V> Clone for Consumed<K, V> {
             keys: self.keys.clone(),
             values: self.values.clone(),
             timestamp_extractor: self.timestamp_extractor,
+            extract: self.extract.clone(),
             offset_reset: self.offset_reset,
         }
     }
+}
+
+/// An extractor for the rows of a table, out of one that knows no nulls: a deletion keeps its time.
+pub(crate) fn of_rows<K: Clone + 'static, V: Clone + 'static>(
+    extract: Arc<dyn ExtractTimestamp<K, V>>,
+) -> Arc<dyn ExtractTimestamp<K, Option<V>>> {
+    Arc::new(move |record: &Record<K, Option<V>>, partition_time: Timestamp| match &record.value {
+        None => record.timestamp,
+        Some(value) => {
+            let row = Record {
+                key: record.key.clone(),
+                value: value.clone(),
+                timestamp: record.timestamp,
+                headers: record.headers.clone(),
+            };
+            extract.extract(&row, partition_time)
+        }
+    })
 }

@@ -28,6 +28,8 @@ struct Shared {
     max_bytes: usize,
     bytes: Cell<usize>,
     memory: RowMemory,
+    /// Whether the stores above are written by another thread.
+    shared: bool,
 }
 
 impl ThreadCache {
@@ -40,7 +42,18 @@ impl ThreadCache {
     /// A cache of `max_bytes` bytes, for a thread that shares `budget` with others.
     pub fn with_budget(max_bytes: usize, budget: &Arc<MemoryBudget>) -> Self {
         let memory = RowMemory::new(budget.clone());
-        ThreadCache(Rc::new(Shared { max_bytes, bytes: Cell::new(0), memory }))
+        ThreadCache(Rc::new(Shared { max_bytes, bytes: Cell::new(0), memory, shared: false }))
+    }
+
+    /// For stores that another thread writes and this one only reads (global stores): nothing of them is kept in memory
+    /// above the back-end, so what that thread has committed is seen at once. Writing to them is an error.
+    pub fn for_shared_stores(&self) -> Self {
+        let memory = self.0.memory.clone();
+        ThreadCache(Rc::new(Shared { max_bytes: 0, bytes: Cell::new(0), memory, shared: true }))
+    }
+
+    pub(crate) fn is_for_shared_stores(&self) -> bool {
+        self.0.shared
     }
 
     /// The bound, in bytes.

@@ -153,6 +153,9 @@ impl Layers {
         if !self.is_visible(key)? {
             return Ok(read(None));
         }
+        if self.thread.is_for_shared_stores() {
+            return self.get_shared(key, read);
+        }
         let mut rows = self.rows.borrow_mut();
         let slot = rows.load(key).map_err(|error| self.failure(error))?;
         Ok(read(rows.value(slot)))
@@ -163,6 +166,22 @@ impl Layers {
         let mut rows = self.rows.borrow_mut();
         let slot = rows.load(key).map_err(|error| self.failure(error))?;
         Ok(read(rows.value(slot)))
+    }
+
+    /// Reads a row of a store that another thread writes: as it was committed last.
+    fn get_shared<R>(&self, key: &[u8], read: impl FnOnce(Option<&[u8]>) -> R) -> Step<R> {
+        let mut found: Option<Value> = None;
+        self.backend
+            .get(key, &mut |value| found = Some(Value::from_slice(value)))
+            .map_err(|error| self.failure(error))?;
+        Ok(read(found.as_deref()))
+    }
+
+    fn check_writable(&self) -> Step {
+        match self.thread.is_for_shared_stores() {
+            true => Err(self.failure(StoreError::ReadOnly)),
+            false => Ok(()),
+        }
     }
 
     /// Reads a row that is about to be written with [`write`](Layers::write).
@@ -247,6 +266,7 @@ impl Layers {
     /// Writes a row of a store that retains duplicates: `key` gets its sequence numbers here, one for the row and one for
     /// the changelog, counted apart as on the JVM. A `None` is only logged.
     pub(crate) fn append(&self, cx: &mut TaskContext, key: &mut [u8], value: Option<&[u8]>) -> Step {
+        self.check_writable()?;
         let next = |counter: &Cell<i32>| {
             counter.set(counter.get().wrapping_add(1) & MAX_SEQUENCE);
             counter.get().to_be_bytes()
@@ -326,6 +346,7 @@ impl Layers {
     /// Writes a row below the cache, and its changelog record.
     #[inline]
     fn write_below(&self, cx: &mut TaskContext, place: Place, key: &[u8], value: Option<&[u8]>) -> Step {
+        self.check_writable()?;
         if self.admits(cx, key)? {
             let mut rows = self.rows.borrow_mut();
             match place {
