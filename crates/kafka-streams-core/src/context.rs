@@ -226,7 +226,9 @@ impl TaskContext {
         let route = self.output.dynamic_route(&letter.topic);
         self.output.send(OutputRecord {
             route,
-            partition: letter.partition.map_or(PartitionChoice::by_key(letter.key.as_deref()), PartitionChoice::Explicit),
+            partition: letter
+                .partition
+                .map_or(PartitionChoice::by_key(letter.key.as_deref()), PartitionChoice::Explicit),
             timestamp: letter.timestamp,
             headers: &letter.headers,
             key: letter.key.as_deref(),

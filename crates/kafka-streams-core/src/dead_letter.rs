@@ -115,6 +115,9 @@ mod tests {
         assert_eq!(text(EXCEPTION_HEADER), "Custom");
         assert_eq!(text(MESSAGE_HEADER), error.to_string());
         assert!(text(STACKTRACE_HEADER).starts_with(&error.to_string()));
-        assert_eq!((text(TOPIC_HEADER), text(PARTITION_HEADER), text(OFFSET_HEADER)), ("in".into(), "3".into(), "42".into()));
+        assert_eq!(
+            (text(TOPIC_HEADER), text(PARTITION_HEADER), text(OFFSET_HEADER)),
+            ("in".into(), "3".into(), "42".into())
+        );
     }
 }

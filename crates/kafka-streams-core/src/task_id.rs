@@ -23,6 +23,9 @@ pub struct TaskId {
 }
 
 impl TaskId {
+    /// What keeps the global stores of an instance: no task of the group, but named where a task would be.
+    pub const GLOBAL: TaskId = TaskId { subtopology: -1, partition: -1 };
+
     /// The task of `partition` in `subtopology`.
     pub const fn new(subtopology: i32, partition: i32) -> Self {
         TaskId { subtopology, partition }
@@ -31,7 +34,10 @@ impl TaskId {
 
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}_{}", self.subtopology, self.partition)
+        match *self {
+            TaskId::GLOBAL => f.write_str("global"),
+            TaskId { subtopology, partition } => write!(f, "{subtopology}_{partition}"),
+        }
     }
 }
 

@@ -155,22 +155,18 @@ impl StreamsBuilder {
         graph.check("topic", &topic);
         let source_name = graph.suffixed_name(name.as_ref(), "-source", prefix::SOURCE);
         let name = graph.node_name(name, prefix::TABLE_SOURCE);
-        let spec = SourceSpec {
-            timestamp_extractor,
-            extract,
-            ..SourceSpec::new([TopicName::external(topic)], keys, values)
-        };
-        graph.add(
-            &[],
-            name,
-            Traits::default(),
-            Body::Node(lower::global_processor(source_name, spec, store, make)),
-        );
+        let spec =
+            SourceSpec { timestamp_extractor, extract, ..SourceSpec::new([TopicName::external(topic)], keys, values) };
+        graph.add(&[], name, Traits::default(), Body::Node(lower::global_processor(source_name, spec, store, make)));
     }
 }
 
 /// A global table and what reads it belong to one builder.
-pub(crate) fn check_same_builder<K, V>(table: &GlobalKTable<K, V>, graph: &SharedGraph, node: &str) -> Option<BuildError> {
+pub(crate) fn check_same_builder<K, V>(
+    table: &GlobalKTable<K, V>,
+    graph: &SharedGraph,
+    node: &str,
+) -> Option<BuildError> {
     (!graph.is_same_as(&table.graph)).then(|| BuildError::TwoBuilders { node: node.to_owned() })
 }
 

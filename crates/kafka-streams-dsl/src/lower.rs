@@ -28,8 +28,8 @@ use kafka_streams_core::{
 };
 use kafka_streams_state::StoreBuilder;
 use kafka_streams_topology::{
-    Draft, DynamicSinkSpec, HashedKeyPart, SinkSpec, SourceSpec, StoreRef, StoreRefs, StreamPartitioner, TopicName, Topology,
-    TopologyError,
+    Draft, DynamicSinkSpec, HashedKeyPart, SinkSpec, SourceSpec, StoreRef, StoreRefs, StreamPartitioner, TopicName,
+    Topology, TopologyError,
 };
 
 use crate::BuildError;

@@ -227,7 +227,8 @@ where
         let getter: Getter<K, T::VOut> = Rc::new(move |key| {
             let row = rows(key)?;
             let (value, timestamp) = row.map_or((None, -1), |row| (Some(row.value), row.timestamp));
-            let mut reader = reader.try_borrow_mut().map_err(|_| Failure::bug("a transformer called from within itself"))?;
+            let mut reader =
+                reader.try_borrow_mut().map_err(|_| Failure::bug("a transformer called from within itself"))?;
             let (transformer, cx) = &mut *reader;
             cx.record = RecordContext::none(timestamp);
             let value = transformer.transform(key, value, &mut Context::new(cx, NodeId(u32::MAX), &children))?;

@@ -187,8 +187,11 @@ fn no_value(_: &String, _: &String) -> bool {
 #[test]
 fn branches_begin_with_the_name_of_their_split() {
     check("split", &[], |builder| {
-        let branches =
-            strings(builder, "l").split().branch(no_value).branch_with(no_value, Branched::named("b2")).default_branch();
+        let branches = strings(builder, "l")
+            .split()
+            .branch(no_value)
+            .branch_with(no_value, Branched::named("b2"))
+            .default_branch();
         branches["KSTREAM-BRANCH-00000000011"].to("out");
         assert_eq!(branches.len(), 3);
     });

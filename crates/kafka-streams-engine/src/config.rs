@@ -1,5 +1,6 @@
 //! What a worker needs to know of the application's configuration.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kafka_streams_core::TimestampExtractor;
@@ -35,6 +36,10 @@ pub struct WorkerConfig {
     pub max_uncommitted_bytes: usize,
     /// The user's handlers.
     pub handlers: Handlers,
+    /// `processing.exception.handler.global.enabled`: whether the processing handler is asked about global stores.
+    pub global_processing_handler: bool,
+    /// The configuration as processors see it: names of Kafka Streams, secrets left out.
+    pub app_configs: Arc<BTreeMap<String, String>>,
     /// Called at the points of the commit cycle; for tests.
     pub probe: CommitProbe,
 }

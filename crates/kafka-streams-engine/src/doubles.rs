@@ -307,6 +307,12 @@ impl Shared {
 }
 
 impl Cluster {
+    fn offset_for_time(&self, partition: &TopicPartition, time: i64) -> Option<i64> {
+        let log = self.logs.get(partition)?;
+        let late = |entry: &Entry| matches!(entry, Entry::Record { row, .. } if row.2 >= time);
+        log.entries.iter().position(late).map(|at| (at as i64).max(log.start))
+    }
+
     fn begin(&mut self, owner: Option<Arc<str>>) -> u64 {
         let begun = self.now;
         self.transactions.push(Transaction { fate: Fate::Open, owner, begun, offsets: Vec::new(), ends: None });
@@ -815,6 +821,10 @@ impl Admin for FakeAdmin {
                     LogBounds { start: log.start, end: log.entries.len() as i64 }
                 });
                 Reply::ListOffsets(Ok(bounds.collect()))
+            }
+            Call::OffsetsForTimes(times) => {
+                let first = |(partition, time): &(TopicPartition, i64)| cluster.offset_for_time(partition, *time);
+                Reply::OffsetsForTimes(Ok(times.iter().map(first).collect()))
             }
             Call::DescribeTopics(topics) => {
                 let describe = |topic: &Arc<str>| {

@@ -13,6 +13,7 @@ mod commit_point;
 mod config;
 mod deadline;
 mod error;
+mod global_stores;
 pub mod port;
 
 mod record_queue;
@@ -33,6 +34,8 @@ pub mod restore;
 
 mod worker;
 
+mod global_worker;
+
 #[cfg(test)]
 mod doubles;
 #[cfg(test)]
@@ -44,6 +47,8 @@ pub use commit_point::{CommitPoint, CommitProbe};
 pub use config::{Guarantee, WorkerConfig};
 pub use error::WorkerError;
 pub use failed_tasks::FailedTasks;
+pub use global_stores::GlobalStores;
+pub use global_worker::{GlobalSetup, GlobalTurn, GlobalWorker};
 pub use position::OffsetMetadata;
 pub use solo::{InputRecord, RecordLog, SoloSetup, SoloTask};
 pub use task_offsets::{LATEST_OFFSET, TaskOffsets};

@@ -6,7 +6,6 @@ use crate::port::FetchedBatch;
 use crate::record_queue::RecordQueue;
 
 /// All queues of a task. Records are taken in the order of their timestamps, so far as they are there (KIP-353, KIP-695).
-#[derive(Debug)]
 pub(crate) struct PartitionGroup<B> {
     pub(crate) queues: Vec<RecordQueue<B>>,
     /// When the task began to wait for an empty partition that is at its end.

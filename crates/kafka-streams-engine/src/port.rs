@@ -266,6 +266,8 @@ pub enum Call {
     CommitOffsets(GroupMember, Vec<OffsetToCommit>),
     /// Start and end of these partitions, open transactions included (read-uncommitted).
     ListOffsets(Vec<TopicPartition>),
+    /// The first record of each partition whose timestamp, in milliseconds, is not less than the given one.
+    OffsetsForTimes(Vec<(TopicPartition, i64)>),
     /// Ids and partition counts of topics.
     DescribeTopics(Vec<Arc<str>>),
     /// Deletes the records before the offset of each partition.
@@ -285,6 +287,8 @@ pub enum Reply {
     CommitOffsets(Result<(), BrokerError>),
     /// To [`Call::ListOffsets`], in the order of the question.
     ListOffsets(Result<Vec<LogBounds>, BrokerError>),
+    /// To [`Call::OffsetsForTimes`], in the order of the question; `None` where all records are older.
+    OffsetsForTimes(Result<Vec<Option<i64>>, BrokerError>),
     /// To [`Call::DescribeTopics`], in the order of the question; `None` for a topic that does not exist.
     DescribeTopics(Result<Vec<Option<TopicDescription>>, BrokerError>),
     /// To [`Call::DeleteRecords`].

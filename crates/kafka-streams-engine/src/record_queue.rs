@@ -5,19 +5,20 @@ use std::sync::Arc;
 
 use kafka_streams_core::{Extracted, RawRecord, Timestamp, TimestampExtractor, TopicPartition};
 
+use kafka_streams_topology::{ExtractTime, TaskSource};
+
 use crate::port::{FetchSlot, FetchedBatch};
 
 /// The queue of an input partition.
 ///
 /// ENGINE-1: `position ≤ offset of the head record ≤ next_fetch`; the position never passes a record whose outcome is
 /// not known.
-#[derive(Debug)]
 pub(crate) struct RecordQueue<B> {
     pub(crate) partition: TopicPartition,
     /// Which source of the task's graph takes the records.
     pub(crate) source: usize,
     pub(crate) slot: FetchSlot,
-    extractor: TimestampExtractor,
+    extractor: Extractor,
     batches: VecDeque<B>,
     cursor: usize,
     buffered: usize,
@@ -36,6 +37,31 @@ pub(crate) struct RecordQueue<B> {
     pub(crate) skipped: u64,
 }
 
+/// Who finds out the time of a record.
+#[derive(Clone)]
+pub(crate) enum Extractor {
+    /// One of Kafka Streams' own.
+    BuiltIn(TimestampExtractor),
+    /// The user's.
+    Custom(ExtractTime),
+}
+
+impl Extractor {
+    /// That of a source, with the application's default.
+    pub(crate) fn of(source: &TaskSource, default: TimestampExtractor) -> Self {
+        match &source.extract {
+            Some(extract) => Extractor::Custom(extract.clone()),
+            None => Extractor::BuiltIn(source.timestamp_extractor.unwrap_or(default)),
+        }
+    }
+}
+
+impl From<TimestampExtractor> for Extractor {
+    fn from(extractor: TimestampExtractor) -> Self {
+        Extractor::BuiltIn(extractor)
+    }
+}
+
 /// The record to process next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
@@ -50,7 +76,7 @@ impl<B: FetchedBatch> RecordQueue<B> {
         partition: TopicPartition,
         source: usize,
         slot: FetchSlot,
-        extractor: TimestampExtractor,
+        extractor: impl Into<Extractor>,
         position: i64,
         partition_time: Timestamp,
     ) -> Self {
@@ -58,7 +84,7 @@ impl<B: FetchedBatch> RecordQueue<B> {
             partition,
             source,
             slot,
-            extractor,
+            extractor: extractor.into(),
             batches: VecDeque::new(),
             cursor: 0,
             buffered: 0,
@@ -153,7 +179,11 @@ impl<B: FetchedBatch> RecordQueue<B> {
             let Some(batch) = self.batches.front() else { return };
             let record = batch.record(self.cursor);
             let offset = record.offset;
-            self.head = match self.extractor.extract(record.timestamp, self.partition_time, wall_clock) {
+            let extracted = match &self.extractor {
+                Extractor::BuiltIn(extractor) => extractor.extract(record.timestamp, self.partition_time, wall_clock),
+                Extractor::Custom(extract) => extract(&self.partition.topic, &record, self.partition_time),
+            };
+            self.head = match extracted {
                 Extracted::At(timestamp) => Some(Head { offset, timestamp, valid: true }),
                 Extracted::Invalid => Some(Head { offset, timestamp: record.timestamp, valid: false }),
                 Extracted::Skip => None,

@@ -17,6 +17,7 @@ use kafka_streams_state::{StoreBackend, StoreBackends, StoreError, StorePosition
 
 use crate::port::BrokerError;
 
+pub(crate) use machine::open_store;
 pub use machine::{Restorer, RestorerConfig, StepResult};
 pub use tickets::RestoreTickets;
 

@@ -671,6 +671,8 @@ impl Simulation {
             max_uncommitted_bytes: 1 << 20,
             handlers: Handlers::default(),
             probe: CommitProbe::default(),
+            global_processing_handler: false,
+            app_configs: Arc::default(),
         };
         let setup = WorkerSetup {
             topology: Arc::new(topology(self.plan.cached, self.poisonous.clone())),
@@ -682,6 +684,7 @@ impl Simulation {
             ),
             task_offsets: process.task_offsets.clone(),
             failed_tasks: process.failed_tasks.clone(),
+            global_stores: crate::GlobalStores::new(),
             worker: number,
             clock: Box::new(move || clock.now()),
         };

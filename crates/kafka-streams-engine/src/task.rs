@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use kafka_streams_core::handler::Response;
 use kafka_streams_core::{
-    Failure, FailureKind, PunctuationType, RawRecord, RecordContext, TaskContext, TaskId, Timestamp, TopicPartition,
+    Failure, FailureKind, NoSuchPartition, PartitionChoice, PunctuationType, RawRecord, RecordContext, RouteId,
+    TaskContext, TaskId, Timestamp, TopicPartition,
 };
 use kafka_streams_state::{StoreError, StorePosition, Uncommitted};
 use kafka_streams_topology::{RouteKind, TaskGraph};
@@ -23,6 +24,9 @@ const OUTPUT_RECORDS: usize = 2000;
 
 /// Records between two looks at the clock: a look costs as much as a small record's hop from node to node.
 const CLOCK_RECORDS: usize = 16;
+
+/// Tag of records whose delivery nobody waits for: no task has this incarnation.
+const LAST_LETTER_TAG: u64 = u64::MAX;
 
 /// A task that processes.
 pub(crate) struct Task<B> {
@@ -142,6 +146,7 @@ impl<B: FetchedBatch> Task<B> {
         }
         (cx.record.offset, cx.record.timestamp) = (record.offset, head.timestamp);
         set_headers(cx, &record);
+        cx.keep_source(Some(&record));
         if head.valid {
             let stream_time = cx.stream_time;
             cx.stream_time = cx.stream_time.max(head.timestamp);
@@ -150,7 +155,7 @@ impl<B: FetchedBatch> Task<B> {
                 None => Err(Failure::bug(format!("there is no source {}", queue.source))),
             };
             if let Err(failure) = result {
-                on_input_failure(cx, failure)?;
+                on_input_failure(cx, failure, &record)?;
                 // A record that cannot be read tells nothing, not even the time.
                 cx.stream_time = stream_time;
                 queue.skip(cx.wall_clock);
@@ -179,6 +184,7 @@ impl<B: FetchedBatch> Task<B> {
             self.in_hand = None;
             self.wrote = true;
             self.cx.record = RecordContext::none(time);
+            self.cx.keep_source(None);
             self.cx.counters.punctuated += 1;
             node.punctuate(&mut self.cx, punctuation).map_err(|failure| failed(&self.cx, failure))?;
         }
@@ -188,6 +194,7 @@ impl<B: FetchedBatch> Task<B> {
     /// Empties the dirty caches of all stores, in the order of their registration.
     pub(crate) fn flush_stores(&mut self, now: Timestamp) -> Result<(), WorkerError> {
         self.cx.wall_clock = now;
+        self.cx.keep_source(None);
         for store in &self.graph.stores {
             store.store.flush(&mut self.cx).map_err(|failure| failed(&self.cx, failure))?;
         }
@@ -197,25 +204,31 @@ impl<B: FetchedBatch> Task<B> {
     /// Hands the output to the producer, in order.
     fn drain<P: Produce>(&mut self, produce: &mut P) -> Result<Drained, WorkerError> {
         while let Some(record) = self.cx.output.first() {
-            let index = record.route.0 as usize;
-            let (Some(route), Some(partitions)) = (self.graph.routes.get(index), self.route_partitions.get_mut(index))
-            else {
-                return Err(WorkerError::Bug(format!("task {} has no route {index}", self.id)));
+            let id = record.route;
+            let Some((topic, is_changelog)) = self.target(id) else {
+                return Err(WorkerError::Bug(format!("task {} has no route {}", self.id, id.0)));
             };
-            let is_changelog = matches!(route.kind, RouteKind::Changelog { .. });
-            if *partitions == 0 && !is_changelog {
-                match produce.partitions(&route.topic) {
-                    Progress::Done(Ok(count)) => *partitions = count,
+            let mut partitions = self.known_partitions(id);
+            if partitions == 0 && !is_changelog {
+                match produce.partitions(topic) {
+                    Progress::Done(Ok(count)) => partitions = count,
                     Progress::Pending => return Ok(Drained::Blocked),
                     Progress::Done(Err(error)) if error.kind == BrokerErrorKind::Authorization => {
-                        return Err(self.cannot_write(&route.topic.clone(), error));
+                        return Err(self.cannot_write(&topic.clone(), error));
                     }
-                    Progress::Done(Err(error)) => return Ok(Drained::Failing(route.topic.clone(), error)),
+                    Progress::Done(Err(error)) => return Ok(Drained::Failing(topic.clone(), error)),
                 }
+                self.learn_partitions(id, partitions);
+                continue;
+            }
+            if matches!(record.partition, PartitionChoice::Waiting(_)) {
+                let topic = topic.clone();
+                self.settle_first(&topic, partitions)?;
+                continue;
             }
             let out = ProduceRecord {
-                topic: &route.topic,
-                partition: record.partition.resolve(*partitions),
+                topic,
+                partition: record.partition.resolve(partitions),
                 timestamp: record.timestamp,
                 headers: record.headers,
                 key: record.key,
@@ -227,13 +240,81 @@ impl<B: FetchedBatch> Task<B> {
                 Err(SendError::QueueFull) => return Ok(Drained::Blocked),
                 Err(SendError::Refused(error)) if concerns_all(&error) => return Ok(Drained::Broken(error)),
                 Err(SendError::Refused(error)) => {
-                    let topic = route.topic.clone();
+                    let topic = topic.clone();
+                    self.cx.output.take();
                     self.on_refused(&topic, is_changelog, error)?;
+                    continue;
                 }
             }
             self.cx.output.take();
         }
         Ok(Drained::All)
+    }
+
+    /// Where a route leads, and whether it is a changelog.
+    fn target(&self, route: RouteId) -> Option<(&Arc<str>, bool)> {
+        match route.is_dynamic() {
+            true => self.cx.output.dynamic_topic(route).map(|topic| (topic, false)),
+            false => {
+                let route = self.graph.routes.get(route.0 as usize)?;
+                Some((&route.topic, matches!(route.kind, RouteKind::Changelog { .. })))
+            }
+        }
+    }
+
+    fn known_partitions(&self, route: RouteId) -> i32 {
+        match route.is_dynamic() {
+            true => self.cx.output.dynamic_partitions(route),
+            false => self.route_partitions.get(route.0 as usize).copied().unwrap_or(0),
+        }
+    }
+
+    fn learn_partitions(&mut self, route: RouteId, partitions: i32) {
+        // Zero would be asked for again and again.
+        let partitions = partitions.max(1);
+        match route.is_dynamic() {
+            true => self.cx.output.set_dynamic_partitions(route, partitions),
+            false => {
+                if let Some(known) = self.route_partitions.get_mut(route.0 as usize) {
+                    *known = partitions;
+                }
+            }
+        }
+    }
+
+    /// Lets the first record's partitioner choose, now that the number of partitions is known.
+    fn settle_first(&mut self, topic: &Arc<str>, partitions: i32) -> Result<(), WorkerError> {
+        let Err(NoSuchPartition(chosen)) = self.cx.output.settle_first(partitions) else { return Ok(()) };
+        self.cx.output.take();
+        let error = BrokerError {
+            kind: BrokerErrorKind::RecordRefused,
+            action: format!("choose a partition of topic {topic}"),
+            message: format!("the partitioner chose partition {chosen} of {partitions} (from 0)"),
+        };
+        self.on_refused(topic, false, error)
+    }
+
+    /// Sends the dead letters of a handler that has decided to stop. What does not go at once is lost: the task ends.
+    pub(crate) fn send_last_letters<P: Produce>(&mut self, produce: &mut P) {
+        for letter in std::mem::take(&mut self.cx.last_letters) {
+            let partitions = match produce.partitions(&letter.topic) {
+                Progress::Done(Ok(partitions)) => partitions,
+                _ => 0,
+            };
+            let by_key = (partitions > 0).then(|| PartitionChoice::by_key(letter.key.as_deref()).resolve(partitions));
+            let out = ProduceRecord {
+                topic: &letter.topic,
+                partition: letter.partition.or(by_key.flatten()),
+                timestamp: letter.timestamp,
+                headers: &letter.headers,
+                key: letter.key.as_deref(),
+                value: letter.value.as_deref(),
+            };
+            // Of no task that runs: its delivery is nobody's concern.
+            if let Err(error) = produce.send(out, LAST_LETTER_TAG) {
+                tracing::warn!(task = %self.id, topic = %letter.topic, ?error, "a dead letter was not sent");
+            }
+        }
     }
 
     /// Hands the output to the producer if there is any, within a transaction where one is due.
@@ -256,20 +337,21 @@ impl<B: FetchedBatch> Task<B> {
 
     /// Notes an acknowledgement, or asks the production exception handler about a refusal.
     pub(crate) fn on_delivery(&mut self, delivery: Delivery) -> Result<(), WorkerError> {
-        let route = (delivery.tag & 0xffff_ffff) as usize;
-        let Some(route) = self.graph.routes.get(route) else { return Ok(()) };
-        match (delivery.result, &route.kind) {
-            (Ok(offset), RouteKind::Changelog { store }) => {
-                if let Some(store) = self.stores.get_mut(*store) {
+        let id = RouteId((delivery.tag & 0xffff_ffff) as u32);
+        let Some((topic, is_changelog)) = self.target(id) else { return Ok(()) };
+        match delivery.result {
+            Ok(offset) => {
+                let kind = self.graph.routes.get(id.0 as usize).map(|route| &route.kind);
+                if let Some(RouteKind::Changelog { store }) = kind
+                    && let Some(store) = self.stores.get_mut(*store)
+                {
                     store.acked = store.acked.max(offset);
                 }
                 Ok(())
             }
-            (Ok(_), RouteKind::Sink { .. }) => Ok(()),
-            (Err(error), kind) => {
+            Err(error) => {
                 // A refusal after the sending has failed the whole transaction: to skip the record would repeat it for ever.
-                let must_fail = self.exactly_once || matches!(kind, RouteKind::Changelog { .. });
-                let topic = route.topic.clone();
+                let (must_fail, topic) = (self.exactly_once || is_changelog, topic.clone());
                 self.on_refused(&topic, must_fail, error)
             }
         }
@@ -282,12 +364,9 @@ impl<B: FetchedBatch> Task<B> {
             true => Response::Fail,
             false => self.cx.handlers().production.clone().handle(&context, topic, &error),
         };
-        match response {
-            Response::Continue => {
-                self.cx.counters.dropped += 1;
-                Ok(())
-            }
-            Response::Fail => Err(self.cannot_write(topic, error)),
+        match self.cx.obey(response) {
+            true => Ok(()),
+            false => Err(self.cannot_write(topic, error)),
         }
     }
 
@@ -421,7 +500,7 @@ fn concerns_all(error: &BrokerError) -> bool {
 }
 
 #[inline]
-fn set_headers(cx: &mut TaskContext, record: &RawRecord<'_>) {
+pub(crate) fn set_headers(cx: &mut TaskContext, record: &RawRecord<'_>) {
     match record.headers {
         Some(headers) => cx.record.headers = headers.clone(),
         None if cx.record.headers.is_empty() => {}
@@ -431,13 +510,17 @@ fn set_headers(cx: &mut TaskContext, record: &RawRecord<'_>) {
 
 /// A record failed on its way in or below. Records that cannot be read go to the deserialization exception handler.
 #[cold]
-fn on_input_failure(cx: &mut TaskContext, failure: Failure) -> Result<(), WorkerError> {
+pub(crate) fn on_input_failure(
+    cx: &mut TaskContext,
+    failure: Failure,
+    record: &RawRecord<'_>,
+) -> Result<(), WorkerError> {
     if let FailureKind::Deserialization { error, .. } = failure.kind()
         && !failure.is_settled()
     {
-        let context = cx.error_context(failure.node());
-        if cx.handlers().deserialization.clone().handle(&context, error) == Response::Continue {
-            cx.counters.dropped += 1;
+        let context = cx.error_context_of(failure.node(), record);
+        let response = cx.handlers().deserialization.clone().handle(&context, error);
+        if cx.obey(response) {
             return Ok(());
         }
     }

@@ -27,6 +27,7 @@ use crate::{
 
 mod failures;
 mod rules;
+mod sources;
 
 const CHANGELOG: &str = "app-counts-changelog";
 
@@ -57,6 +58,7 @@ struct Bench {
     group: FakeGroup,
     stores: Lasting,
     worker: Worker<FakePorts>,
+    config: WorkerConfig,
     now: i64,
     topology: Arc<Topology>,
     guarantee: Guarantee,
@@ -140,13 +142,16 @@ impl Bench {
             max_uncommitted_bytes: 1 << 20,
             handlers: handlers.clone(),
             probe: crate::CommitProbe::default(),
+            global_processing_handler: false,
+            app_configs: Arc::default(),
         };
         let clock = cluster.clone();
         let setup = WorkerSetup {
             topology: topology.clone(),
-            config,
+            config: config.clone(),
             backends: Backends { persistent: Arc::new(stores.clone()), in_memory: Arc::new(stores.clone()) },
             cache: ThreadCache::new(10_000),
+            global_stores: crate::GlobalStores::new(),
             task_offsets: TaskOffsets::new(),
             failed_tasks: failed_tasks.clone(),
             worker: 1,
@@ -164,7 +169,7 @@ impl Bench {
             }),
         };
         let worker = Worker::new(setup, ports, now).unwrap();
-        Bench { cluster, group, stores, worker, now, topology, guarantee, handlers, failed_tasks }
+        Bench { cluster, group, stores, worker, config, now, topology, guarantee, handlers, failed_tasks }
     }
 
     fn assign(&self) {

@@ -30,6 +30,7 @@ use crate::config::{Guarantee, WorkerConfig};
 use crate::deadline::earliest;
 use crate::error::WorkerError;
 use crate::failed_tasks::FailedTasks;
+use crate::global_stores::GlobalStores;
 use crate::port::{
     Admin, Batching, BrokerError, BrokerErrorKind, Call, CallId, Fetch, FetchEvent, Group, Produce, Reply,
 };
@@ -114,6 +115,8 @@ pub struct WorkerSetup {
     pub backends: Backends,
     /// This thread's share of the record cache.
     pub cache: ThreadCache,
+    /// The global stores of the process, which are restored before a task is made.
+    pub global_stores: GlobalStores,
     /// The tasks of the process.
     pub task_offsets: TaskOffsets,
     /// Those of them that have failed.
@@ -189,6 +192,7 @@ pub struct Worker<P: Ports> {
     config: WorkerConfig,
     backends: Backends,
     cache: ThreadCache,
+    global_stores: GlobalStores,
     task_offsets: TaskOffsets,
     failed_tasks: FailedTasks,
     worker: u32,
@@ -213,6 +217,11 @@ pub struct Worker<P: Ports> {
     party: Party,
     one_by_one: OneByOne,
     revoking: Vec<Revoke>,
+    /// Tasks that stay and read other partitions than before, because a topic has come or grown: committed, then started
+    /// anew.
+    renewing: BTreeMap<TaskId, Vec<TopicPartition>>,
+    /// The topics of the member's subscription.
+    subscribed: BTreeSet<String>,
     commit: Commit,
     recovery: Option<Recovery>,
     attempts: Attempts,
@@ -275,8 +284,9 @@ impl<P: Ports> Worker<P> {
         let produce = make_producer(Batching::AsConfigured)
             .map_err(|error| WorkerError::Broker { what: "making a producer".to_owned(), error })?;
         let topics = setup.topology.source_topics();
-        let topics = topics.map(|(topic, _)| topic.decorated(&setup.config.application_id).to_string()).collect();
-        group.tell(Event::Subscribe { topics });
+        let subscribed: BTreeSet<String> =
+            topics.map(|(topic, _)| topic.decorated(&setup.config.application_id).to_string()).collect();
+        group.tell(Event::Subscribe { topics: subscribed.iter().cloned().collect() });
         group.tell(Event::TaskOffsetSums(setup.task_offsets.sums_for(setup.worker)));
         group.tell(Event::Start);
         let probe = setup.config.probe.clone();
@@ -288,6 +298,7 @@ impl<P: Ports> Worker<P> {
             config: setup.config,
             backends: setup.backends,
             cache: setup.cache,
+            global_stores: setup.global_stores,
             task_offsets: setup.task_offsets,
             failed_tasks: setup.failed_tasks,
             worker: setup.worker,
@@ -307,6 +318,8 @@ impl<P: Ports> Worker<P> {
             party: Party::default(),
             one_by_one: OneByOne::default(),
             revoking: Vec::new(),
+            renewing: BTreeMap::new(),
+            subscribed,
             commit: Commit::default(),
             recovery: None,
             attempts: Attempts::default(),
@@ -326,6 +339,11 @@ impl<P: Ports> Worker<P> {
             seat_gone: false,
             _ownership: ownership,
         })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn set_global_stores(&mut self, stores: GlobalStores) {
+        self.global_stores = stores;
     }
 
     /// One turn. `now` is the wall-clock time in milliseconds.

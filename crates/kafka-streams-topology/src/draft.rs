@@ -14,8 +14,8 @@ use crate::node::{BuildNode, NodeFacts};
 use crate::origin::Origin;
 use crate::store::DeclaredStore;
 use crate::{
-    DynamicSinkSpec, EdgeTypes, Node, NodeKind, NodeTypes, SinkSpec, SourceSpec, StoreIndex, StoreRef, TopicName, Topology,
-    TopologyError, Wiring,
+    DynamicSinkSpec, EdgeTypes, Node, NodeKind, NodeTypes, SinkSpec, SourceSpec, StoreIndex, StoreRef, TopicName,
+    Topology, TopologyError, Wiring,
 };
 
 /// A topology that can still grow. An error leaves it as it was.

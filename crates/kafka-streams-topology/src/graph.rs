@@ -87,7 +87,8 @@ impl Topology {
     /// Whether a topic is one that a source reads because its name matches a pattern: none of the application's own, and
     /// none that is read by name.
     pub fn is_read_by_pattern(&self, topic: &str, application_id: &str) -> bool {
-        let own = |declared: &RepartitionTopic| *kafka_streams_naming::decorate(application_id, &declared.name) == *topic;
+        let own =
+            |declared: &RepartitionTopic| *kafka_streams_naming::decorate(application_id, &declared.name) == *topic;
         let by_name = |node: &Node| match &node.kind {
             NodeKind::Source { topics, .. } => topics.iter().any(|name| *name.decorated(application_id) == *topic),
             _ => false,

@@ -4,8 +4,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use kafka_streams_core::{
-    Failure, FailureKind, NoSuchPartition, NodeId, PartitionChoice, Partitions, Receive, Record, RouteId,
-    SerdeError, SharedSerde, Step, TaskContext,
+    Failure, FailureKind, NoSuchPartition, NodeId, PartitionChoice, Partitions, Receive, Record, RouteId, SerdeError,
+    SharedSerde, Step, TaskContext,
 };
 use kafka_streams_naming::PartitionRule;
 
@@ -134,7 +134,6 @@ impl<K: 'static, V: 'static> Receive<K, V> for SinkNode<K, V> {
 }
 
 impl<K, V> SinkNode<K, V> {
-
     #[cold]
     fn unwritable(&self, part: &'static str, error: SerdeError) -> Failure {
         unwritable(&self.topic, part, error)

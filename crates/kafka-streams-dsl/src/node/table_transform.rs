@@ -63,7 +63,9 @@ impl<T: ValueTransformerWithKey> Receive<T::Key, Change<T::VIn>> for TableTransf
         let Record { key, value: Change { old, new }, timestamp, headers } = record;
         let stored = |value: &T::VOut| self.of.values.as_ref().is_none_or(|values| !values.is_null(value));
         let mut transform = |row| {
-            in_context_of(cx, timestamp, &headers, |cx| self.with(cx, |transformer, cx| transformer.transform(&key, row, cx)))
+            in_context_of(cx, timestamp, &headers, |cx| {
+                self.with(cx, |transformer, cx| transformer.transform(&key, row, cx))
+            })
         };
         let new = transform(new)?.filter(stored);
         let change = match &self.store {

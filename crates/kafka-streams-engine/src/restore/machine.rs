@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use kafka_streams_core::{TaskId, TopicId, TopicPartition};
-use kafka_streams_state::{RestoreCodec, StoreBackend, StoreError, StorePosition};
+use kafka_streams_state::{RestoreCodec, StoreBackend, StoreBackends, StoreError, StorePosition, StoreSpec};
 
 use super::rows::Rows;
 use super::{RestoreError, RestoreEvent, RestoreStore, RestoreTask, RestoredStore};
@@ -505,15 +505,25 @@ impl Reading {
 fn open(task: TaskId, source: &RestoreStore) -> Result<Arc<dyn StoreBackend>, RestoreError> {
     let name = &source.spec.name;
     let store_error = |error| RestoreError::Store { store: name.clone(), error };
-    match source.backends.open(task, name) {
-        Err(error @ (StoreError::Unreadable { .. } | StoreError::UnknownFormat { .. }))
-            if source.changelog.is_some() =>
-        {
-            tracing::warn!(%task, store = %name, %error, "store is wiped and restored from its changelog (S6)");
-            source.backends.destroy(task, name).map_err(store_error)?;
-            source.backends.open(task, name).map_err(store_error)
+    match source.changelog {
+        Some(_) => open_store(task, &source.spec, &*source.backends).map_err(store_error),
+        None => source.backends.open(task, name).map_err(store_error),
+    }
+}
+
+/// Opens a store that can be restored: one that cannot be read is wiped (rule S6).
+pub(crate) fn open_store(
+    task: TaskId,
+    spec: &StoreSpec,
+    backends: &dyn StoreBackends,
+) -> Result<Arc<dyn StoreBackend>, StoreError> {
+    match backends.open(task, &spec.name) {
+        Err(error @ (StoreError::Unreadable { .. } | StoreError::UnknownFormat { .. })) => {
+            tracing::warn!(%task, store = %spec.name, %error, "store is wiped and restored from its topic (S6)");
+            backends.destroy(task, &spec.name)?;
+            backends.open(task, &spec.name)
         }
-        opened => opened.map_err(store_error),
+        opened => opened,
     }
 }
 

@@ -99,6 +99,7 @@ impl<P: Ports> Worker<P> {
             return false;
         }
         let wanted = !self.revoking.is_empty()
+            || !self.renewing.is_empty()
             || matches!(self.mode, Mode::Closing { .. })
             || now - self.last_commit_ms >= self.config.commit_interval_ms;
         wanted

@@ -1,5 +1,7 @@
 //! Tasks come and go: what the group says, and what the worker answers (rule C2).
 
+use std::collections::BTreeSet;
+
 use kafka_streams_core::{TaskId, TopicPartition};
 use kafka_streams_group::{Event, WorkerEvent};
 
@@ -27,12 +29,14 @@ impl<P: Ports> Worker<P> {
                         let topics: Vec<&str> = partitions.iter().map(|partition| &*partition.topic).collect();
                         return Err(WorkerError::ForeignTask { task: *task, topics: topics.join(", ") });
                     }
+                    self.subscribe_to_matched(&assigned.active);
                     // A task that was to be given up and is given back goes on undisturbed.
                     let active: Vec<TaskId> = assigned.active.iter().map(|(id, _)| *id).collect();
                     for revoke in &mut self.revoking {
                         revoke.tasks.retain(|(id, _)| !active.contains(id));
                     }
                     for (id, partitions) in assigned.active {
+                        self.note_partitions(id, &partitions, now);
                         if self.mode == Mode::Running
                             && !self.tasks.contains_key(&id)
                             && !self.starting.contains_key(&id)
@@ -71,13 +75,65 @@ impl<P: Ports> Worker<P> {
         let part = self.subtopology(id);
         let application = &self.config.application_id;
         part.is_some_and(|part| {
-            let reads = |topic: &str| part.source_topics.iter().any(|source| *source.decorated(application) == *topic);
+            let named = |topic: &str| part.source_topics.iter().any(|source| *source.decorated(application) == *topic);
+            let matched = |topic: &str| part.source_patterns.iter().any(|pattern| pattern.matches(topic));
+            let reads = |topic: &str| named(topic) || matched(topic);
             partitions.iter().all(|partition| reads(&partition.topic))
         })
     }
 
+    /// Adds the topics that are read because their names match a pattern to the member's subscription: the broker lets the
+    /// offsets of topics expire to which nobody subscribes. Topics are only added, so that this ends.
+    fn subscribe_to_matched(&mut self, active: &[(TaskId, Vec<TopicPartition>)]) {
+        let application = &self.config.application_id;
+        let topics = active.iter().flat_map(|(_, partitions)| partitions).map(|partition| &partition.topic);
+        let matched = topics.filter(|topic| self.topology.is_read_by_pattern(topic, application));
+        let before = self.subscribed.len();
+        let matched: Vec<String> = matched.map(|topic| topic.to_string()).collect();
+        self.subscribed.extend(matched);
+        if self.subscribed.len() > before {
+            self.group.tell(Event::Subscribe { topics: self.subscribed.iter().cloned().collect() });
+        }
+    }
+
+    /// Notes that a task of ours reads other partitions from now on.
+    fn note_partitions(&mut self, id: TaskId, partitions: &[TopicPartition], now: i64) {
+        let differ = |has: &mut dyn Iterator<Item = &TopicPartition>| {
+            let has: BTreeSet<&TopicPartition> = has.collect();
+            has != partitions.iter().collect()
+        };
+        if let Some(task) = self.tasks.get(&id) {
+            match differ(&mut task.group.queues.iter().map(|queue| &queue.partition)) {
+                true => self.renewing.insert(id, partitions.to_vec()),
+                false => self.renewing.remove(&id),
+            };
+        } else if let Some(starting) = self.starting.get_mut(&id)
+            && differ(&mut starting.partitions().iter())
+        {
+            starting.change_partitions(partitions.to_vec(), now);
+        }
+    }
+
+    /// Starts the tasks anew that read other partitions than before; everything of theirs is committed.
+    fn renew_tasks(&mut self) {
+        if self.recovery.is_some() || self.mode != Mode::Running || self.renewing.is_empty() {
+            return;
+        }
+        let open = |id: &TaskId| self.tasks.get(id).is_some_and(|task| task.needs_commit());
+        let ready: Vec<TaskId> = self.renewing.keys().copied().filter(|id| !open(id)).collect();
+        for id in ready {
+            let Some(partitions) = self.renewing.remove(&id) else { continue };
+            if self.tasks.contains_key(&id) {
+                tracing::info!(task = %id, ?partitions, "the task reads other partitions from now on");
+                self.close_task(id, true);
+                self.begin_restart(id, partitions, 0);
+            }
+        }
+    }
+
     /// Closes the tasks that are being given up; everything of theirs is committed, or there was nothing to commit.
     pub(super) fn finish_revocations(&mut self) {
+        self.renew_tasks();
         if self.revoking.is_empty() || self.recovery.is_some() {
             return;
         }
@@ -89,6 +145,7 @@ impl<P: Ports> Worker<P> {
         for revoke in std::mem::take(&mut self.revoking) {
             let ids: Vec<TaskId> = revoke.tasks.iter().map(|(id, _)| *id).collect();
             for id in &ids {
+                self.renewing.remove(id);
                 self.close_task(*id, false);
                 self.cancel_start(*id);
             }

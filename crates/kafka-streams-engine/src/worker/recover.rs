@@ -130,7 +130,11 @@ impl<P: Ports> Worker<P> {
         let keep_tasks = keep_tasks && earlier.is_none_or(|earlier| earlier.keep_tasks);
         self.recovery = Some(Recovery { keep_tasks, stage, since: now, rebuild_at });
         // C3: nothing of what advanced since the last commit may be seen by anyone, from now on.
+        let at_least_once = self.config.guarantee == Guarantee::AtLeastOnce;
         for task in self.tasks.values_mut() {
+            if at_least_once {
+                task.send_last_letters(&mut self.produce);
+            }
             task.close();
         }
         Ok(())
@@ -189,6 +193,7 @@ impl<P: Ports> Worker<P> {
         let ids: Vec<_> = self.tasks.keys().copied().collect();
         for id in ids {
             let partitions = self.close_task(id, keep_tasks);
+            let partitions = self.renewing.remove(&id).unwrap_or(partitions);
             if keep_tasks {
                 self.begin_restart(id, partitions, now);
             }
@@ -199,6 +204,7 @@ impl<P: Ports> Worker<P> {
                 self.cancel_start(id);
             }
             self.revoking.clear();
+            self.renewing.clear();
             if self.mode == Mode::Running {
                 self.generation = -1;
             }

@@ -6,6 +6,7 @@
 //!                                                            └─▶ offsets (stable) ─▶ log bounds ─┘
 //! ```
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kafka_streams_core::{TaskContext, TaskId, TopicPartition};
@@ -19,7 +20,7 @@ use crate::port::{
     Admin, BrokerError, BrokerErrorKind, Call, CallId, CommittedOffset, Fetch, LogBounds, Produce, Progress, Reply,
 };
 use crate::position::OffsetMetadata;
-use crate::record_queue::RecordQueue;
+use crate::record_queue::{Extractor, RecordQueue};
 use crate::restore::{Restore, RestoreError, RestoreEvent, RestoreStore, RestoreTask, RestoredStore};
 use crate::task::{INPUT_OFFSETS, StoreState, Task, failed, input_offsets};
 use crate::worker::{Guarantee, Notice, Ports, Worker};
@@ -47,6 +48,8 @@ enum Offsets {
     Asked(CallId),
     /// The bounds of the logs are asked for.
     Bounds(CallId, Vec<CommittedOffset>),
+    /// The records are asked for at which partitions begin that are reset to a time.
+    Times(CallId, Vec<CommittedOffset>, Vec<LogBounds>, Vec<TopicPartition>),
     Ready(Vec<(i64, OffsetMetadata)>),
 }
 
@@ -59,6 +62,16 @@ impl Starting {
 
     pub(super) fn is_owned(&self) -> bool {
         self.owned
+    }
+
+    pub(super) fn partitions(&self) -> &[TopicPartition] {
+        &self.partitions
+    }
+
+    /// The task reads other partitions: their positions are asked for anew.
+    pub(super) fn change_partitions(&mut self, partitions: Vec<TopicPartition>, now: i64) {
+        self.partitions = partitions;
+        self.offsets = Offsets::Ask(now);
     }
 }
 
@@ -169,7 +182,7 @@ impl<P: Ports> Worker<P> {
     /// An answer that concerns a starting task, or nobody any more.
     pub(super) fn on_start_answer(&mut self, call: CallId, reply: Reply, now: i64) -> Result<(), WorkerError> {
         let asked_by = |starting: &Starting| match &starting.offsets {
-            Offsets::Asked(asked) | Offsets::Bounds(asked, _) => *asked == call,
+            Offsets::Asked(asked) | Offsets::Bounds(asked, _) | Offsets::Times(asked, ..) => *asked == call,
             _ => false,
         };
         let found = self.starting.iter_mut().find(|(_, starting)| asked_by(starting));
@@ -177,7 +190,10 @@ impl<P: Ports> Worker<P> {
         let id = *id;
         let what = format!("task {id}: asking for the committed offsets");
         match (std::mem::replace(&mut starting.offsets, Offsets::Ask(now + RETRY_MS)), reply) {
-            (_, Reply::FetchOffsets(Err(error)) | Reply::ListOffsets(Err(error))) => {
+            (
+                _,
+                Reply::FetchOffsets(Err(error)) | Reply::ListOffsets(Err(error)) | Reply::OffsetsForTimes(Err(error)),
+            ) => {
                 return self.bear(&what, retriable_if_unknown(error), now);
             }
             (Offsets::Asked(_), Reply::FetchOffsets(Ok(committed))) => {
@@ -186,10 +202,18 @@ impl<P: Ports> Worker<P> {
             }
             (Offsets::Bounds(_, committed), Reply::ListOffsets(Ok(bounds))) => {
                 let partitions = starting.partitions.clone();
-                let positions = self.positions(id, &partitions, &committed, &bounds)?;
-                if let Some(starting) = self.starting.get_mut(&id) {
-                    starting.offsets = Offsets::Ready(positions);
+                let by_time = self.reset_by_time(&partitions, &committed, &bounds, now);
+                if by_time.is_empty() {
+                    return self.found_positions(id, &committed, &bounds, &BTreeMap::new(), &what);
                 }
+                let asked = by_time.iter().map(|(partition, _)| partition.clone()).collect();
+                let call = self.admin.call(Call::OffsetsForTimes(by_time));
+                if let Some(starting) = self.starting.get_mut(&id) {
+                    starting.offsets = Offsets::Times(call, committed, bounds, asked);
+                }
+            }
+            (Offsets::Times(_, committed, bounds, asked), Reply::OffsetsForTimes(Ok(found))) => {
+                return self.found_positions(id, &committed, &bounds, &asked.into_iter().zip(found).collect(), &what);
             }
             (_, other) => return Err(WorkerError::Bug(format!("task {id}: unexpected answer {other:?}"))),
         }
@@ -197,13 +221,54 @@ impl<P: Ports> Worker<P> {
         Ok(())
     }
 
-    /// Where to begin: at the committed offset, or where `auto.offset.reset` says if there is none that is usable.
+    /// The partitions without a usable committed offset that begin at a time, in milliseconds.
+    fn reset_by_time(
+        &self,
+        partitions: &[TopicPartition],
+        committed: &[CommittedOffset],
+        bounds: &[LogBounds],
+        now: i64,
+    ) -> Vec<(TopicPartition, i64)> {
+        let time = |((partition, committed), bounds): ((&TopicPartition, &CommittedOffset), &LogBounds)| {
+            let usable = committed.offset.is_some_and(|offset| (bounds.start..=bounds.end).contains(&offset));
+            match self.offset_reset(&partition.topic) {
+                OffsetReset::ByDuration(duration) if !usable => {
+                    let back = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+                    Some((partition.clone(), now.saturating_sub(back).max(0)))
+                }
+                _ => None,
+            }
+        };
+        partitions.iter().zip(committed).zip(bounds).filter_map(time).collect()
+    }
+
+    /// All is known that tells where to begin.
+    fn found_positions(
+        &mut self,
+        id: TaskId,
+        committed: &[CommittedOffset],
+        bounds: &[LogBounds],
+        times: &BTreeMap<TopicPartition, Option<i64>>,
+        what: &str,
+    ) -> Result<(), WorkerError> {
+        let partitions = self.starting.get(&id).map(|starting| starting.partitions.clone()).unwrap_or_default();
+        let positions = self.positions(id, &partitions, committed, bounds, times)?;
+        if let Some(starting) = self.starting.get_mut(&id) {
+            starting.offsets = Offsets::Ready(positions);
+        }
+        self.failing.remove(what);
+        Ok(())
+    }
+
+    /// Where to begin: at the committed offset, or where `auto.offset.reset` says if there is none that is usable; `times`
+    /// are the offsets of the times that it names.
     fn positions(
         &self,
         task: TaskId,
         partitions: &[TopicPartition],
         committed: &[CommittedOffset],
         bounds: &[LogBounds],
+        times: &BTreeMap<TopicPartition, Option<i64>>,
     ) -> Result<Vec<(i64, OffsetMetadata)>, WorkerError> {
         let position = |((partition, committed), bounds): ((&TopicPartition, &CommittedOffset), &LogBounds)| {
             let reason = match committed.offset {
@@ -220,6 +285,7 @@ impl<P: Ports> Worker<P> {
             let offset = match reset {
                 OffsetReset::Earliest => bounds.start,
                 OffsetReset::Latest => bounds.end,
+                OffsetReset::ByDuration(_) => times.get(partition).copied().flatten().unwrap_or(bounds.end),
                 OffsetReset::None => {
                     return Err(WorkerError::NoOffset { task, partition: partition.clone(), reason });
                 }
@@ -233,14 +299,7 @@ impl<P: Ports> Worker<P> {
     }
 
     fn offset_reset(&self, topic: &str) -> OffsetReset {
-        let application = &self.config.application_id;
-        let mut sources = self.topology.source_topics();
-        match sources.find(|(name, _)| *name.decorated(application) == *topic) {
-            // What was sent to a repartition topic was committed with its input: none of it may be skipped.
-            Some((name, _)) if name.internal => OffsetReset::Earliest,
-            Some((_, reset)) => reset.unwrap_or(self.config.offset_reset),
-            None => self.config.offset_reset,
-        }
+        self.topology.offset_reset(topic, &self.config.application_id).unwrap_or(self.config.offset_reset)
     }
 
     pub(super) fn take_restored(&mut self) -> Result<bool, WorkerError> {
@@ -354,13 +413,16 @@ impl<P: Ports> Worker<P> {
         self.check_inputs(id, &stores, &partitions, &positions)?;
         self.in_hand = Some(id);
         let application = self.config.application_id.clone();
-        let mut cx = TaskContext::new(id, application.clone(), self.config.handlers.clone());
+        let mut cx = TaskContext::new(id, application.clone(), self.config.handlers.clone())
+            .with_app_configs(self.config.app_configs.clone());
         cx.wall_clock = now;
         let (cache, known) = (&self.cache, &self.known_partitions);
         let mut ready = stores.iter();
-        let mut parts = |_: &StoreSpec, changelog| match ready.next() {
+        let (globals, shared) = (&self.global_stores, self.cache.for_shared_stores());
+        let mut parts = |spec: &StoreSpec, changelog| match ready.next() {
+            // The task's own stores come first.
+            None => globals.parts(&spec.name, &shared),
             Some(store) => Ok(StoreParts { backend: store.backend.clone(), changelog, cache: cache.clone() }),
-            None => Err(kafka_streams_core::Failure::bug("fewer stores were restored than are wired")),
         };
         let graph = self
             .topology
@@ -368,16 +430,16 @@ impl<P: Ports> Worker<P> {
             .map_err(|failure| failed(&cx, failure))?;
         let mut queues = Vec::with_capacity(partitions.len());
         for (partition, (offset, metadata)) in partitions.into_iter().zip(positions) {
-            let Some(source) = graph.sources.iter().position(|source| source.topic == partition.topic) else {
+            let found = graph.source_of(&partition.topic);
+            let Some((source, task_source)) = found.and_then(|at| Some((at, graph.sources.get(at)?))) else {
                 return Err(WorkerError::Bug(format!("task {id} has no source for {partition}")));
             };
-            let extractor = graph.sources.get(source).and_then(|source| source.timestamp_extractor);
+            let extractor = Extractor::of(task_source, self.config.timestamp_extractor);
             let slot = self.fetch.assign(&partition, offset).map_err(|error| WorkerError::Fetch {
                 task: id,
                 partition: partition.clone(),
                 error,
             })?;
-            let extractor = extractor.unwrap_or(self.config.timestamp_extractor);
             cx.stream_time = cx.stream_time.max(metadata.partition_time);
             cx.processor_metadata.merge(&metadata.processor);
             queues.push(RecordQueue::new(partition, source, slot, extractor, offset, metadata.partition_time));
