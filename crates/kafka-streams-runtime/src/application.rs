@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::StreamsError;
 use crate::config::{ClientIds, StreamsSettings};
+use crate::global_thread::GlobalState;
 use crate::leader::Findings;
 use crate::lifecycle::Lifecycle;
 use crate::listener::{StateRestoreListener, StreamThreadExceptionResponse, TaskListener, UncaughtExceptionHandler};
@@ -32,6 +33,7 @@ pub(crate) struct Application<C: Clients> {
     pub(crate) budget: Arc<MemoryBudget>,
     pub(crate) task_offsets: TaskOffsets,
     pub(crate) failed_tasks: FailedTasks,
+    pub(crate) global: Arc<GlobalState>,
     pub(crate) clients: C,
     pub(crate) cluster: Arc<dyn ClusterAdmin>,
     pub(crate) handle: tokio::runtime::Handle,

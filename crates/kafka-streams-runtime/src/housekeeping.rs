@@ -1,14 +1,17 @@
 //! What an instance does now and then: removing the folders of unused tasks, and watching the source topics.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use kafka_streams_engine::port::BrokerError;
+
 use crate::StreamsError;
 use crate::application::Application;
 use crate::clock::now_ms;
-use crate::leader::partition_counts;
+use crate::leader::{matching, partition_counts};
 use crate::port::Clients;
 use crate::state_directory::Cleaner;
 use crate::stream_thread::ThreadCommand;
@@ -62,17 +65,26 @@ impl Drop for Housekeeping {
 /// Makes the group rebalance when the source topics are not what its tasks were made from: the leader then makes new
 /// tasks, or tells everybody what is missing.
 fn watch_source_topics<C: Clients>(application: &Application<C>) {
-    let planned = application.findings.source_topics();
+    let Some(planned) = application.findings.source_topics() else { return };
     let prefix = format!("{}-", application.settings.application_id);
     let names: Vec<Arc<str>> = planned.keys().filter(|name| !name.starts_with(&prefix)).cloned().collect();
-    if names.is_empty() {
+    let by_pattern = application.topology.source_patterns().next().is_some();
+    if names.is_empty() && !by_pattern {
         return;
     }
-    match application.handle.block_on(application.cluster.describe_topics(&names)) {
-        Ok(found) => {
-            let present = partition_counts(found);
+    let look = async {
+        let mut present = partition_counts(application.cluster.describe_topics(&names).await?);
+        if by_pattern {
+            let all = application.cluster.list_topics().await?;
+            present.extend(matching(&application.topology, &application.settings.application_id, all));
+        }
+        Ok::<_, BrokerError>(present)
+    };
+    match application.handle.block_on(look) {
+        Ok(present) => {
+            let known = names.iter().chain(present.keys()).collect::<BTreeSet<_>>().into_iter();
             let changed: Vec<&str> =
-                names.iter().filter(|name| planned.get(*name) != present.get(*name)).map(|name| &**name).collect();
+                known.filter(|name| planned.get(*name) != present.get(*name)).map(|name| &**name).collect();
             if !changed.is_empty() {
                 let reason = format!("source topics changed: {}", changed.join(", "));
                 tracing::info!(reason, "rebalancing");

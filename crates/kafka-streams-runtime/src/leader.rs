@@ -47,7 +47,7 @@ pub(crate) struct Leader {
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     failure: Mutex<Option<String>>,
-    source_topics: Mutex<BTreeMap<Arc<str>, i32>>,
+    source_topics: Mutex<Option<BTreeMap<Arc<str>, i32>>>,
 }
 
 impl Findings {
@@ -56,8 +56,8 @@ impl Findings {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The source topics with their partitions, as of the last assignment that this process made; empty before.
-    pub(crate) fn source_topics(&self) -> BTreeMap<Arc<str>, i32> {
+    /// The source topics with their partitions, as of the last assignment that this process made; `None` before.
+    pub(crate) fn source_topics(&self) -> Option<BTreeMap<Arc<str>, i32>> {
         self.source_topics.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -67,7 +67,7 @@ impl Findings {
 
     fn planned(&self, source_topics: BTreeMap<Arc<str>, i32>) {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        *self.source_topics.lock().unwrap_or_else(PoisonError::into_inner) = source_topics;
+        *self.source_topics.lock().unwrap_or_else(PoisonError::into_inner) = Some(source_topics);
     }
 }
 
@@ -127,7 +127,11 @@ impl Leader {
         let external = self.topology.source_topics().filter(|(topic, _)| !topic.internal);
         let topics: Vec<Arc<str>> = external.map(|(topic, _)| topic.name.clone()).collect();
         let described = self.patiently("describe the source topics", || self.cluster.describe_topics(&topics)).await?;
-        let partitions = partition_counts(described);
+        let mut partitions = partition_counts(described);
+        if self.topology.source_patterns().next().is_some() {
+            let all = self.patiently("list the topics", || self.cluster.list_topics()).await?;
+            partitions.extend(matching(&self.topology, &self.application_id, all));
+        }
         plan(&self.topology, &self.application_id, &self.options, &partitions).map_err(|error| {
             let code = match error {
                 PlanError::MissingSourceTopics { .. } => assignment_error::INCOMPLETE_SOURCE_TOPIC_METADATA,
@@ -287,6 +291,12 @@ fn new_topic(topic: &InternalTopic) -> NewTopic {
         replication_factor: Some(topic.replication_factor).filter(|factor| *factor > 0),
         settings: topic.config.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
     }
+}
+
+/// The topics that sources read because their names match a pattern, with their numbers of partitions.
+pub(crate) fn matching(topology: &Topology, application_id: &str, all: Vec<TopicLayout>) -> BTreeMap<Arc<str>, i32> {
+    let matching = all.into_iter().filter(|topic| topology.is_read_by_pattern(&topic.name, application_id));
+    partition_counts(matching.map(Some).collect())
 }
 
 /// The topics that exist, with their numbers of partitions.

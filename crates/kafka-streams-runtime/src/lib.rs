@@ -14,6 +14,7 @@ mod application;
 mod clock;
 pub mod config;
 mod error;
+mod global_thread;
 mod housekeeping;
 mod leader;
 mod lifecycle;

@@ -55,6 +55,12 @@ pub trait Clients: Send + Sync + 'static {
     /// The client's settings are refused.
     fn restore_consumer(&self, thread: &str, waker: Waker) -> Result<Self::Fetch, BrokerError>;
 
+    /// The consumer of an instance for the topics of its global stores (`global.consumer.`): always read-committed (rule S8).
+    ///
+    /// # Errors
+    /// The client's settings are refused.
+    fn global_consumer(&self, waker: Waker) -> Result<Self::Fetch, BrokerError>;
+
     /// The producer of a stream thread; transactional if it gets an id. For a while it may have to send one by one.
     ///
     /// # Errors
@@ -113,7 +119,7 @@ pub trait ClusterAdmin: Send + Sync {
     /// The settings of a topic, by key, defaults included; sensitive ones are `None`.
     fn topic_settings<'a>(&'a self, topics: &'a [Arc<str>]) -> BoxFuture<'a, Result<Vec<TopicSettings>, BrokerError>>;
 
-    /// The first or one past the last offset of every partition, in the order of the question. Open transactions count
+    /// The first or one past the last offset of every partition, or that of a time, in the order of the question. Open transactions count
     /// (read-uncommitted).
     fn list_offsets<'a>(
         &'a self,
@@ -133,13 +139,15 @@ pub trait ClusterAdmin: Send + Sync {
     ) -> BoxFuture<'a, Result<Vec<CommittedOffset>, BrokerError>>;
 }
 
-/// Which edge of a partition's log.
+/// Which edge of a partition's log, or which time within.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LogEdge {
     /// The first offset that is still there.
     Start,
     /// One past the last offset, of whatever record.
     End,
+    /// The first record whose timestamp, in milliseconds, is not less than this; -1 if all are.
+    At(i64),
 }
 
 /// A cluster.

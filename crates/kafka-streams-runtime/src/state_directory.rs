@@ -5,6 +5,7 @@
 //!     .lock                             locked for the life of the process; holds its pid
 //!     kafka-streams-rust-metadata       {"format":1,"processId":"<uuid>"}
 //!     <sub-topology>_<partition>/       a task; its stores below
+//!     global/                           the global stores
 //! ```
 //! The JVM's state directory has other files of other formats; it is recognised and refused (rule S6), as is its process
 //! id: two processes of one id would take each other for one.
@@ -111,7 +112,7 @@ impl StateDirectory {
             return Ok(());
         }
         let directory = Self::open(state_dir, application_id)?;
-        for task in directory.tasks()? {
+        for task in directory.tasks()?.into_iter().chain([TaskId::GLOBAL]) {
             remove_all(&directory.task_path(task))?;
         }
         Ok(())

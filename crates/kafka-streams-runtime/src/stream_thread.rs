@@ -21,12 +21,14 @@ use crate::{StreamThreadExceptionResponse, StreamsError, ThreadState};
 
 /// Wait before an unreachable cluster is asked again at the start.
 const RETRY: Duration = Duration::from_millis(500);
+/// Wait before the global stores are looked at again.
+const GLOBAL_WAIT: Duration = Duration::from_millis(20);
 /// How long a failed worker may take to abort its transaction and to leave its group.
 const ABANDON_TIMEOUT_MS: i64 = 15_000;
 /// How long a request to shut down the application may take to reach the group.
 const SHUTDOWN_REQUEST_TIMEOUT_MS: i64 = 30_000;
 /// `delete.retention.ms` of a topic that does not set it: 24 hours.
-const DELETE_RETENTION_MS: i64 = 86_400_000;
+pub(crate) const DELETE_RETENTION_MS: i64 = 86_400_000;
 
 /// What a stream thread is told from outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,7 +129,7 @@ impl<C: Clients> StreamThread<C> {
     }
 
     fn run_worker(&self) -> Result<End, StreamsError> {
-        if !self.cluster_is_ready()? {
+        if !self.cluster_is_ready()? || !self.global_stores_are_ready() {
             return Ok(End::Closed);
         }
         let mut worker = self.make_worker()?;
@@ -264,6 +266,17 @@ impl<C: Clients> StreamThread<C> {
         }
     }
 
+    /// Waits until the global stores are at the ends of their topics; false if the instance is closed meanwhile.
+    fn global_stores_are_ready(&self) -> bool {
+        while self.application.global.is_wanted() && !self.application.global.is_ready() {
+            if !self.application.lifecycle.state().is_running_or_rebalancing() {
+                return false;
+            }
+            std::thread::park_timeout(GLOBAL_WAIT);
+        }
+        true
+    }
+
     fn make_worker(&self) -> Result<Worker<ThreadPorts<C>>, StreamsError> {
         let application = &self.application;
         let (settings, ids, thread) = (&application.settings, &application.ids, self.thread);
@@ -294,6 +307,7 @@ impl<C: Clients> StreamThread<C> {
             config: WorkerConfig { probe: application.commit_probe(), ..application.worker_config.clone() },
             backends: application.backends.clone(),
             cache: application.thread_cache(),
+            global_stores: application.global.stores().clone(),
             task_offsets: application.task_offsets.clone(),
             failed_tasks: application.failed_tasks.clone(),
             worker: u32::try_from(thread).unwrap_or(u32::MAX),
@@ -347,7 +361,7 @@ impl<C: Clients> StreamThread<C> {
     }
 }
 
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::application::{Application, Listeners, MakePersistentStores, ThreadHandle, scan};
 use crate::config::{AutoOffsetReset, ClientIds, MaxTaskIdle, ProcessingGuarantee, StreamsConfig, StreamsSettings};
+use crate::global_thread::{GlobalState, GlobalStreamThread};
 use crate::housekeeping::Housekeeping;
 use crate::leader::Findings;
 use crate::lifecycle::Lifecycle;
@@ -46,6 +47,7 @@ pub struct KafkaStreams<C: Clients> {
     application: Arc<Application<C>>,
     stream_threads: Mutex<Vec<JoinHandle<()>>>,
     housekeeping: Mutex<Option<Housekeeping>>,
+    global_thread: Mutex<Option<JoinHandle<()>>>,
     runtime: Option<tokio::runtime::Runtime>,
 }
 
@@ -85,6 +87,7 @@ impl<C: Clients> KafkaStreams<C> {
         let ids = settings.client_ids(process_id);
         let clients = (adapters.clients)(runtime.handle().clone(), &settings, &ids)?;
         let cluster = clients.cluster();
+        let has_global = topology.global_stores().next().is_some();
         let application = Application {
             topology: Arc::new(topology),
             worker_config: worker_config(&settings),
@@ -96,6 +99,7 @@ impl<C: Clients> KafkaStreams<C> {
             budget,
             task_offsets,
             failed_tasks: FailedTasks::new(),
+            global: Arc::new(GlobalState::new(has_global)),
             clients,
             cluster,
             handle: runtime.handle().clone(),
@@ -109,6 +113,7 @@ impl<C: Clients> KafkaStreams<C> {
             application: Arc::new(application),
             stream_threads: Mutex::default(),
             housekeeping: Mutex::default(),
+            global_thread: Mutex::default(),
             runtime: Some(runtime),
         })
     }
@@ -133,6 +138,10 @@ impl<C: Clients> KafkaStreams<C> {
             let handle = ThreadHandle { commands, thread: join.thread().clone() };
             application.threads.lock().unwrap_or_else(PoisonError::into_inner).push(handle);
             joins.push(join);
+        }
+        if application.global.is_wanted() {
+            let thread = GlobalStreamThread::start(application.clone())?;
+            *self.global_thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         }
         let housekeeping = Housekeeping::start(application.clone())?;
         *self.housekeeping.lock().unwrap_or_else(PoisonError::into_inner) = Some(housekeeping);
@@ -182,6 +191,13 @@ impl<C: Clients> KafkaStreams<C> {
         for join in joins {
             if join.thread().id() != std::thread::current().id() && join.join().is_err() {
                 tracing::error!("a stream thread panicked");
+            }
+        }
+        // Last: the tasks read global stores to their end.
+        if let Some(join) = self.global_thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            join.thread().unpark();
+            if join.thread().id() != std::thread::current().id() && join.join().is_err() {
+                tracing::error!("the global thread panicked");
             }
         }
     }
@@ -311,11 +327,14 @@ fn worker_config(settings: &StreamsSettings) -> WorkerConfig {
             AutoOffsetReset::Earliest => OffsetReset::Earliest,
             AutoOffsetReset::Latest => OffsetReset::Latest,
             AutoOffsetReset::None => OffsetReset::None,
+            AutoOffsetReset::ByDuration(duration) => OffsetReset::ByDuration(duration),
         },
         timestamp_extractor: settings.default_timestamp_extractor,
         max_uncommitted_rows: MAX_UNCOMMITTED_ROWS,
         max_uncommitted_bytes: usize::try_from(budget).unwrap_or(usize::MAX),
         handlers: settings.handlers.clone(),
+        global_processing_handler: settings.processing_exception_handler_global_enabled,
+        app_configs: settings.app_configs.clone(),
         probe: CommitProbe::default(),
     }
 }

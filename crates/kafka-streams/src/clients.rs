@@ -30,6 +30,8 @@ pub struct KafkaClients {
     buffer_bytes: usize,
     main_consumer: ClientSettings,
     restore_consumer: ClientSettings,
+    global_consumer: ClientSettings,
+    global_client_id: String,
     producer: ClientSettings,
     membership: ConnectionSettings,
     administration: Cluster,
@@ -46,6 +48,8 @@ impl KafkaClients {
             buffer_bytes: usize::try_from(buffer.clamp(MIN_BUFFER_BYTES, MAX_BUFFER_BYTES)).unwrap_or(usize::MAX),
             main_consumer: settings.main_consumer(ids, 1),
             restore_consumer: settings.restore_consumer(ids, 1),
+            global_consumer: settings.global_consumer(ids),
+            global_client_id: ids.global_consumer(),
             producer: settings.producer(ids, 1),
             membership: connection(&settings.membership(ids, 1))?,
             administration: cluster(connection(&settings.administration(ids))?)?,
@@ -79,6 +83,11 @@ impl Clients for KafkaClients {
     fn restore_consumer(&self, thread: &str, waker: Waker) -> Result<RdFetch, BrokerError> {
         // S8: read-committed under both guarantees.
         self.fetch(&self.restore_consumer, format!("{thread}-restore-consumer"), true, waker)
+    }
+
+    fn global_consumer(&self, waker: Waker) -> Result<RdFetch, BrokerError> {
+        // S8, too.
+        self.fetch(&self.global_consumer, self.global_client_id.clone(), true, waker)
     }
 
     fn producer(

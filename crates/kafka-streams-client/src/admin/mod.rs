@@ -167,6 +167,7 @@ impl Cluster {
         let (timestamp, action) = match which {
             LogEdge::Start => (EARLIEST, "find the start"),
             LogEdge::End => (LATEST, "find the end"),
+            LogEdge::At(time) => (time.max(0), "find the offset of a time"),
         };
         self.ask_leaders(partitions, Lane::Questions, action, move |connection: Arc<Connection>, led| async move {
             let topics = by_topic(led.into_iter().map(|led| (led.partition, led.leader_epoch)));

@@ -1,8 +1,9 @@
 //! The cluster as a worker sees it: questions whose answers are polled.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use kafka_streams_core::TopicPartition;
 use kafka_streams_engine::port::{Admin, BrokerError, Call, CallId, LogBounds, Reply, TopicDescription};
 use kafka_streams_runtime::port::{LogEdge, TopicSettings, Waker};
 use tokio::runtime::Handle;
@@ -89,6 +90,10 @@ async fn ask(cluster: &Cluster, group_id: &str, call: Call) -> Reply {
             });
             Reply::ListOffsets(bounds.map_err(|error| of(error, "list offsets", group_id)))
         }
+        Call::OffsetsForTimes(times) => {
+            let found = offsets_for_times(cluster, &times).await;
+            Reply::OffsetsForTimes(found.map_err(|error| of(error, "find the offsets of times", group_id)))
+        }
         Call::DescribeTopics(topics) => {
             let topics = cluster.describe_topics(&topics).await;
             let described = topics.map(|topics| {
@@ -118,6 +123,19 @@ async fn ask(cluster: &Cluster, group_id: &str, call: Call) -> Reply {
 
 fn delete_retention_ms(settings: &[TopicSettings]) -> Option<i64> {
     settings.first()?.settings.get("delete.retention.ms")?.as_ref()?.parse().ok()
+}
+
+/// One question for each time: a task's sources seldom have more than one.
+async fn offsets_for_times(cluster: &Cluster, times: &[(TopicPartition, i64)]) -> Result<Vec<Option<i64>>, Error> {
+    let mut found = BTreeMap::new();
+    let distinct: BTreeSet<i64> = times.iter().map(|(_, time)| *time).collect();
+    for time in distinct {
+        let asked = times.iter().filter(|(_, other)| *other == time).map(|(partition, _)| partition.clone());
+        let asked: Vec<TopicPartition> = asked.collect();
+        let offsets = cluster.list_offsets(&asked, LogEdge::At(time)).await?;
+        found.extend(asked.into_iter().zip(offsets));
+    }
+    Ok(times.iter().map(|(partition, _)| found.get(partition).copied().filter(|offset| *offset >= 0)).collect())
 }
 
 fn of(error: Error, action: &str, group_id: &str) -> BrokerError {

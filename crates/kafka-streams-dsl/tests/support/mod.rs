@@ -9,9 +9,9 @@ use std::sync::Arc;
 use kafka_streams_core::handler::Handlers;
 use kafka_streams_core::{
     Extracted, Headers, NodeId, PartitionChoice, Punctuation, PunctuationType, RawRecord, Step, TaskContext, TaskId,
-    TimestampExtractor,
+    TimestampExtractor, TopicId,
 };
-use kafka_streams_state::{InMemoryBackend, StoreParts, ThreadCache};
+use kafka_streams_state::{InMemoryBackend, StoreParts, StorePosition, StoreSpec, ThreadCache};
 use kafka_streams_topology::{TaskGraph, Topology};
 
 /// A record as it lies in a topic.
@@ -26,6 +26,7 @@ pub struct Written {
 struct Part {
     graph: TaskGraph,
     cx: TaskContext,
+    global: bool,
 }
 
 pub struct Driver {
@@ -46,23 +47,32 @@ impl Driver {
     }
 
     pub fn with_cache(topology: &Topology, cache_bytes: usize) -> Self {
+        Driver::with_handlers(topology, cache_bytes, Handlers::default())
+    }
+
+    pub fn with_handlers(topology: &Topology, cache_bytes: usize, handlers: Handlers) -> Self {
         let cache = ThreadCache::new(cache_bytes);
-        let wire = |id: i32| {
-            let open = &mut |_: &_, changelog| {
-                let backend = Arc::new(InMemoryBackend::default());
-                Ok(StoreParts { backend, changelog, cache: cache.clone() })
+        let globals: Vec<Arc<str>> = topology.global_stores().map(|(_, spec)| spec.name.clone()).collect();
+        let mut backends: BTreeMap<Arc<str>, Arc<InMemoryBackend>> = BTreeMap::new();
+        let mut wire = |id: i32| {
+            let global = topology.subtopologies()[id as usize].global;
+            let open = &mut |spec: &StoreSpec, changelog| {
+                let backend = backends.entry(spec.name.clone()).or_default().clone();
+                let shared = !global && globals.contains(&spec.name);
+                let cache = if shared { cache.for_shared_stores() } else { cache.clone() };
+                Ok(StoreParts { backend, changelog, cache })
             };
             let graph = topology.wire(id, APPLICATION, &|_| Some(1), open).unwrap();
-            let mut cx = TaskContext::new(TaskId::new(id, 0), APPLICATION.into(), Handlers::default());
+            let mut cx = TaskContext::new(TaskId::new(id, 0), APPLICATION.into(), handlers.clone());
             cx.wall_clock = 0;
             // As `TopologyTestDriver` of the JVM does, so that results come when time allows them.
             cx.emit_intervals = kafka_streams_core::EmitIntervals { outer_join_ms: 0, window_close_ms: 0 };
             for (_, node) in &graph.lifecycles {
                 node.init(&mut cx).unwrap();
             }
-            Part { graph, cx }
+            Part { graph, cx, global }
         };
-        let parts = (0..topology.subtopologies().len() as i32).map(wire).collect();
+        let parts = (0..topology.subtopologies().len() as i32).map(&mut wire).collect();
         Driver {
             parts,
             wall_clock: 0,
@@ -144,14 +154,18 @@ impl Driver {
         };
         *offset += 1;
         let found = self.parts.iter_mut().find_map(|part| {
-            let source = part.graph.sources.iter().find(|source| *source.topic == *topic)?.clone();
+            let source = part.graph.sources[part.graph.source_of(topic)?].clone();
             Some((part, source))
         });
         let (part, source) = found.unwrap_or_else(|| panic!("nobody reads {topic}"));
         let extractor = source.timestamp_extractor.unwrap_or(TimestampExtractor::FailOnInvalidTimestamp);
-        let Extracted::At(timestamp) = extractor.extract(raw.timestamp, -1, self.wall_clock) else { return Ok(()) };
+        let extracted = match &source.extract {
+            Some(extract) => extract(topic, &raw, -1),
+            None => extractor.extract(raw.timestamp, -1, self.wall_clock),
+        };
+        let Extracted::At(timestamp) = extracted else { return Ok(()) };
         self.stream_time = self.stream_time.max(timestamp);
-        part.cx.record.topic = Some(source.topic.clone());
+        part.cx.record.topic = Some(topic.into());
         part.cx.record.partition = 0;
         part.cx.record.offset = raw.offset;
         part.cx.record.timestamp = timestamp;
@@ -159,6 +173,12 @@ impl Driver {
         part.cx.stream_time = self.stream_time;
         part.cx.wall_clock = self.wall_clock;
         (source.ingest)(&mut part.cx, &raw)?;
+        if part.global {
+            let (topic_id, extensions) = (TopicId::nil(), Vec::new());
+            let position =
+                StorePosition { topic_id, partition: -1, offset: -1, leader_epoch: -1, committed_at: 0, extensions };
+            part.graph.stores.iter().for_each(|store| store.store.commit(&position).unwrap());
+        }
         self.punctuate(PunctuationType::StreamTime, self.stream_time)?;
         self.flush()
     }
@@ -189,7 +209,10 @@ impl Driver {
         let mut sent = Vec::new();
         for part in &mut self.parts {
             while let Some(record) = part.cx.output.first() {
-                let topic = part.graph.routes[record.route.0 as usize].topic.to_string();
+                let topic = match part.cx.output.dynamic_topic(record.route) {
+                    Some(topic) => topic.to_string(),
+                    None => part.graph.routes[record.route.0 as usize].topic.to_string(),
+                };
                 let written = Written {
                     key: record.key.map(<[u8]>::to_vec),
                     value: record.value.map(<[u8]>::to_vec),
@@ -204,7 +227,7 @@ impl Driver {
         for (topic, written) in sent {
             self.topics.entry(topic.clone()).or_default().push(written.clone());
             let sources = self.parts.iter().flat_map(|part| &part.graph.sources);
-            if sources.into_iter().any(|source| *source.topic == *topic) {
+            if sources.into_iter().any(|source| source.pattern.is_none() && *source.topic == *topic) {
                 self.queue.push_back((topic, written));
             }
         }

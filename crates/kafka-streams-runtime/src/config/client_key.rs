@@ -138,7 +138,7 @@ pub const CLIENT_KEYS: &[ClientKeySpec] = &[
         &["latest"],
         Any,
         Ours,
-        "`earliest` (our default, as the JVM's Streams), `latest` or `none`; `by_duration:` is refused. Source topics only: restore and global consumers never reset.",
+        "`earliest` (our default, as the JVM's Streams), `latest`, `none` or `by_duration:` with an ISO-8601 duration (`by_duration:PT1H`). Source topics only: restore and global consumers never reset.",
     ),
     key(
         "batch.size",

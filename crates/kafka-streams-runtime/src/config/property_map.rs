@@ -87,6 +87,14 @@ impl IntoIterator for PropertyMap {
     }
 }
 
+impl PropertyMap {
+    /// What was set, without secrets: the entries that may be shown to anyone.
+    pub(crate) fn public_entries(&self) -> std::collections::BTreeMap<String, String> {
+        let public = self.iter().filter(|(key, value)| !is_secret(key) && !value.contains("-----BEGIN"));
+        public.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    }
+}
+
 /// The longest value that an error or `Debug` prints in full, in characters.
 const LONGEST_SHOWN: usize = 120;
 

@@ -46,17 +46,77 @@ pub enum AutoOffsetReset {
     Latest,
     /// Nowhere: it is an error.
     None,
+    /// At its first record that is not older than this (`by_duration:PT1H`, KIP-1106).
+    ByDuration(Duration),
 }
 
 impl AutoOffsetReset {
-    /// The JVM's name.
-    pub fn name(self) -> &'static str {
+    /// What stands before the duration.
+    const BY_DURATION: &str = "by_duration:";
+
+    /// The JVM's text.
+    pub fn name(self) -> String {
         match self {
-            Self::Earliest => "earliest",
-            Self::Latest => "latest",
-            Self::None => "none",
+            Self::Earliest => "earliest".to_owned(),
+            Self::Latest => "latest".to_owned(),
+            Self::None => "none".to_owned(),
+            Self::ByDuration(duration) => {
+                let seconds = duration.as_secs();
+                match duration.subsec_nanos() {
+                    0 => format!("{}PT{seconds}S", Self::BY_DURATION),
+                    nanos => format!("{}PT{seconds}.{nanos:09}S", Self::BY_DURATION),
+                }
+            }
         }
     }
+
+    /// What the JVM's text means.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "earliest" => Some(Self::Earliest),
+            "latest" => Some(Self::Latest),
+            "none" => Some(Self::None),
+            _ => iso_8601(text.strip_prefix(Self::BY_DURATION)?).map(Self::ByDuration),
+        }
+    }
+}
+
+/// A duration that is not negative, as `java.time.Duration` reads it: days, hours, minutes, and seconds with up to nine
+/// decimals.
+fn iso_8601(text: &str) -> Option<Duration> {
+    let (days, time) = match text.strip_prefix(['P', 'p'])?.split_once(['T', 't']) {
+        Some((days, time)) if !time.is_empty() => (days, time),
+        Some(_) => return None,
+        None => (text.get(1..)?, ""),
+    };
+    if days.is_empty() && time.is_empty() {
+        return None;
+    }
+    let mut total = Duration::ZERO;
+    if !days.is_empty() {
+        let days: u64 = days.strip_suffix(['D', 'd'])?.parse().ok()?;
+        total = Duration::from_secs(days.checked_mul(86_400)?);
+    }
+    let mut rest = time;
+    for (unit, seconds) in [(['H', 'h'], 3600_u64), (['M', 'm'], 60)] {
+        if let Some((number, after)) = rest.split_once(unit) {
+            let number: u64 = number.parse().ok()?;
+            total = total.checked_add(Duration::from_secs(number.checked_mul(seconds)?))?;
+            rest = after;
+        }
+    }
+    if !rest.is_empty() {
+        let (whole, decimals) = match rest.strip_suffix(['S', 's'])?.split_once(['.', ',']) {
+            Some((whole, decimals)) => (whole, decimals),
+            None => (rest.get(..rest.len() - 1)?, ""),
+        };
+        if decimals.len() > 9 || !decimals.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let nanos: u32 = format!("{decimals:0<9}").parse().ok()?;
+        total = total.checked_add(Duration::new(whole.parse().ok()?, nanos))?;
+    }
+    Some(total)
 }
 
 /// `max.task.idle.ms`: how long a task waits for its empty partitions before it processes the others out of order.

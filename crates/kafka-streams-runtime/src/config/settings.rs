@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_streams_core::TimestampExtractor;
@@ -37,6 +38,10 @@ pub struct StreamsSettings {
     pub default_timestamp_extractor: TimestampExtractor,
     /// `deserialization.exception.handler`, `processing.exception.handler` and `production.exception.handler`.
     pub handlers: Handlers,
+    /// `processing.exception.handler.global.enabled`.
+    pub processing_exception_handler_global_enabled: bool,
+    /// What was set, as processors see it: secrets left out.
+    pub app_configs: Arc<BTreeMap<String, String>>,
     /// `max.task.idle.ms`.
     pub max_task_idle: MaxTaskIdle,
     /// `memory.budget.bytes`, from 8 MiB.
@@ -239,6 +244,11 @@ impl ClientIds {
     /// The client id of the admin client.
     pub fn admin(&self) -> String {
         format!("{}-admin", self.base)
+    }
+
+    /// The name of the global thread.
+    pub fn global_thread(&self) -> String {
+        format!("{}-GlobalStreamThread", self.base)
     }
 
     /// The client id of the global consumer.

@@ -339,6 +339,20 @@ impl StreamsConfig {
         self.set("task.timeout.ms", millis(timeout))
     }
 
+    /// `errors.dead.letter.queue.topic.name`: where the built-in handlers send records that they stop at or skip; nowhere by
+    /// default. The topic must exist.
+    #[must_use]
+    pub fn errors_dead_letter_queue_topic_name(self, topic: impl Into<String>) -> Self {
+        self.property("errors.dead.letter.queue.topic.name", topic)
+    }
+
+    /// `processing.exception.handler.global.enabled`: whether the processing handler is asked about global stores, too;
+    /// not by default.
+    #[must_use]
+    pub fn processing_exception_handler_global_enabled(self, enabled: bool) -> Self {
+        self.set("processing.exception.handler.global.enabled", enabled)
+    }
+
     /// `topology.optimization`; none by default.
     #[must_use]
     pub fn topology_optimization(self, optimization: TopologyOptimization) -> Self {

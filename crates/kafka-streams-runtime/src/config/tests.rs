@@ -265,6 +265,8 @@ mod builder {
                 partition: -1,
                 offset: -1,
                 timestamp: 0,
+                source: None,
+                dead_letter_topic: handlers.dead_letter_topic.clone(),
             };
             let error = std::fmt::Error;
             [
@@ -281,8 +283,8 @@ mod builder {
             ),
             ("production.exception.handler", "LogAndContinue"),
         ]);
-        assert_eq!(decide(base()), [Response::Fail; 3]);
-        assert_eq!(decide(by_key.clone()), [Response::Continue; 3]);
+        assert_eq!(decide(base()), [const { Response::Fail }; 3]);
+        assert_eq!(decide(by_key.clone()), [const { Response::Continue }; 3]);
         let own = by_key
             .deserialization_exception_handler(LogAndFail)
             .processing_exception_handler(LogAndFail)

@@ -197,10 +197,6 @@ impl Check<'_> {
     fn client_key(&mut self, key: &str, spec: &ClientKeySpec, value: &str) {
         let is_default = spec.defaults.iter().any(|default| value::same(spec.value_type, spec.range, default, value));
         let is_unset = spec.defaults.is_empty() && value.trim().is_empty();
-        if spec.name == "auto.offset.reset" && value.trim().starts_with("by_duration") {
-            self.report.refused(key, value, "only earliest, latest and none are supported yet");
-            return;
-        }
         if let Treatment::Fixed(to) = spec.treatment {
             if is_unset || value::same(spec.value_type, spec.range, value, to) {
                 return;
@@ -217,7 +213,7 @@ impl Check<'_> {
         }
         if spec.name == "auto.offset.reset" {
             if reset(value.trim()).is_none() {
-                self.report.bad_value(key, value, "earliest, latest or none");
+                self.report.bad_value(key, value, "earliest, latest, none or by_duration:PnDTnHnMn.nS");
             }
             return;
         }
@@ -250,9 +246,7 @@ fn is_name_of_default(key: &str, value: &str) -> bool {
 }
 
 fn reset(text: &str) -> Option<AutoOffsetReset> {
-    [AutoOffsetReset::Earliest, AutoOffsetReset::Latest, AutoOffsetReset::None]
-        .into_iter()
-        .find(|one| one.name() == text)
+    AutoOffsetReset::parse(text)
 }
 
 /// Settings that depend on one another.
@@ -411,6 +405,10 @@ impl Check<'_> {
                 .choice("default.timestamp.extractor", "", &TIMESTAMP_EXTRACTORS)
                 .unwrap_or_default(),
             handlers: self.handlers(),
+            processing_exception_handler_global_enabled: self
+                .text("processing.exception.handler.global.enabled")
+                .is_some_and(|text| text.trim().eq_ignore_ascii_case("true")),
+            app_configs: Arc::new(self.properties.public_entries()),
             max_task_idle: match self.number("max.task.idle.ms").unwrap_or(0) {
                 idle if idle < 0 => MaxTaskIdle::Disabled,
                 idle => MaxTaskIdle::from(millis(idle)),
@@ -537,6 +535,11 @@ impl Check<'_> {
             deserialization: Arc::new(LogAndFail),
             processing: Arc::new(LogAndFail),
             production: Arc::new(LogAndFail),
+            dead_letter_topic: self
+                .text("errors.dead.letter.queue.topic.name")
+                .map(str::trim)
+                .filter(|topic| !topic.is_empty())
+                .map(Into::into),
         };
         let old = "default.deserialization.exception.handler";
         if goes_on("deserialization.exception.handler", old, &DESERIALIZATION_HANDLERS) {
