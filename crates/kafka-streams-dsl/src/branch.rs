@@ -115,6 +115,45 @@ impl<K: Clone + 'static, V: Clone + 'static> BranchedKStream<K, V> {
         self
     }
 
+    /// A branch that `function` turns into the stream of the result: [`branch_with`](BranchedKStream::branch_with) and
+    /// [`Branched::with_function`] in one, whose arguments need no types.
+    ///
+    /// ```
+    /// # let orders = kafka_streams_dsl::StreamsBuilder::new().stream::<String, i64>("orders");
+    /// let split = orders.split_named("by-amount-");
+    /// let branches = split
+    ///     .branch_with_function(|_, amount| *amount > 1000, |large| large.map_values(|amount| amount / 100))
+    ///     .no_default_branch();
+    /// branches["by-amount-1"].to("large-orders");
+    /// ```
+    pub fn branch_with_function<F>(
+        self,
+        predicate: F,
+        function: impl FnOnce(KStream<K, V>) -> KStream<K, V> + 'static,
+    ) -> Self
+    where
+        F: Fn(&K, &V) -> bool + Send + Sync + 'static,
+    {
+        self.branch_with(predicate, Branched::with_function(function))
+    }
+
+    /// A branch that `consumer` takes: [`branch_with`](BranchedKStream::branch_with) and [`Branched::with_consumer`] in one,
+    /// whose arguments need no types.
+    ///
+    /// ```
+    /// # let orders = kafka_streams_dsl::StreamsBuilder::new().stream::<String, i64>("orders");
+    /// let split = orders.split_named("by-amount-");
+    /// split
+    ///     .branch_with_consumer(|_, amount| *amount > 1000, |large| large.map_values(|amount| amount / 100).to("large"))
+    ///     .no_default_branch();
+    /// ```
+    pub fn branch_with_consumer<F>(self, predicate: F, consumer: impl FnOnce(KStream<K, V>) + 'static) -> Self
+    where
+        F: Fn(&K, &V) -> bool + Send + Sync + 'static,
+    {
+        self.branch_with(predicate, Branched::with_consumer(consumer))
+    }
+
     /// Ends the split with a branch of all other records; the branches by their names.
     pub fn default_branch(self) -> BTreeMap<String, KStream<K, V>> {
         self.default_branch_with(Branched::default())
@@ -128,7 +167,7 @@ impl<K: Clone + 'static, V: Clone + 'static> BranchedKStream<K, V> {
     /// let branches = orders
     ///     .split_named("by-amount-")
     ///     .branch_with(|_, amount| *amount > 1000, Branched::named("large"))
-    ///     .default_branch_with(Branched::with_function(|rest| rest.map_values(|amount| amount.abs())).with_name("rest"));
+    ///     .default_branch_with(Branched::with_function(|rest| rest.map_values(|amount: i64| amount.abs())).with_name("rest"));
     /// branches["by-amount-rest"].to("amounts");
     /// ```
     pub fn default_branch_with(mut self, branched: Branched<K, V>) -> BTreeMap<String, KStream<K, V>> {

@@ -13,10 +13,10 @@
 //! Each operator hands over a [`Lowering`]: a closure that knows the operator's types and is called once.
 
 pub(crate) mod foreign_key;
-pub(crate) mod stream_join;
-pub(crate) mod table_join;
 mod global;
+pub(crate) mod stream_join;
 mod supplied;
+pub(crate) mod table_join;
 mod transform;
 
 use std::collections::BTreeSet;

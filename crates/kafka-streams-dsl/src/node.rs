@@ -2,17 +2,17 @@
 
 pub(crate) mod aggregate;
 pub(crate) mod foreign_key;
+pub(crate) mod stream_global_table_join;
 pub(crate) mod stream_self_join;
 pub(crate) mod stream_stream_join;
-pub(crate) mod stream_global_table_join;
 pub(crate) mod stream_table_join;
 pub(crate) mod table_aggregate;
 pub(crate) mod table_map;
 pub(crate) mod table_select;
 pub(crate) mod table_source;
 pub(crate) mod table_table_join;
-pub(crate) mod waiting_record;
 pub(crate) mod table_transform;
+pub(crate) mod waiting_record;
 pub(crate) mod window_aggregate;
 
 use std::rc::Rc;

@@ -37,7 +37,7 @@ fn a_record_goes_to_the_first_branch_that_takes_it() {
     let branches = strings(&builder, "in")
         .split_named("by-")
         .branch(|_, v| v.starts_with('a'))
-        .branch_with(|_, v| v.ends_with('z'), Branched::with_function(|b| b.map_values(|v| v.to_uppercase())))
+        .branch_with_function(|_, v| v.ends_with('z'), |b| b.map_values(|v| v.to_uppercase()))
         .branch_with(|_, v| v == "taken", Branched::with_consumer(|b| b.to("taken")).with_name("x"))
         .default_branch_with(Branched::named("rest"));
     assert_eq!(branches.keys().collect::<Vec<_>>(), ["by-1", "by-2", "by-rest"]);

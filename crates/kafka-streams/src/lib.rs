@@ -70,14 +70,16 @@ pub mod prelude {
         UuidSerde, VecSerde,
     };
     pub use kafka_streams_core::{
-        Change, Context, DefaultSerde, Failure, Header, Headers, Processor, Punctuation, PunctuationType, Record,
-        Serde, SerdeError, SharedSerde, Step, TaskId, Timestamp, TimestampExtractor, TopicPartition,
+        Change, Context, DeadLetter, DefaultSerde, Failure, FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, Header,
+        Headers, Partitions, Processor, Punctuation, PunctuationType, Record, RecordContext, Serde, SerdeError,
+        SharedSerde, Step, TaskId, Timestamp, TimestampExtractor, TopicPartition,
     };
     /// What [`StreamsBuilder::build`] returns on a mistake in the topology: all that it found.
     pub use kafka_streams_dsl::BuildError as TopologyError;
     pub use kafka_streams_dsl::{
-        Consumed, Grouped, KGroupedStream, KStream, KTable, Materialized, Optimization, Produced, Repartitioned,
-        StreamsBuilder, TimeWindowedKStream, TimeWindows,
+        Branched, BranchedKStream, Consumed, GlobalKTable, Grouped, Joined, KGroupedStream, KStream, KTable,
+        Materialized, Optimization, Printed, Produced, Repartitioned, StreamPartitioner, StreamsBuilder,
+        TimeWindowedKStream, TimeWindows, TopicNameExtractor, TransformContext, ValueTransformerWithKey,
     };
     pub use kafka_streams_naming::Naming;
     pub use kafka_streams_runtime::config::{ProcessingGuarantee, StreamsConfig};
@@ -90,7 +92,9 @@ pub mod prelude {
         KeyValueStore, Stores, TimestampedKeyValueStore, TimestampedWindowStore, ValueAndTimestamp, Window,
         WindowStore, Windowed,
     };
-    pub use kafka_streams_topology::{OffsetReset, StoreRef, Topology, TopologyBuilder};
+    pub use kafka_streams_topology::{
+        OffsetReset, ProcessorStores, ProcessorSupplier, StoreRef, TopicPattern, TopicStore, Topology, TopologyBuilder,
+    };
 
     /// Cheaply cloneable bytes, for keys and values that are not looked into.
     pub use bytes::Bytes;

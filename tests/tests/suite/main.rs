@@ -15,6 +15,7 @@ mod rebalance;
 mod restart;
 mod security;
 mod source_changelogs;
+mod sources;
 mod state_trouble;
 mod unlogged_stores;
 mod word_count;
