@@ -15,7 +15,7 @@ use kafka_streams_core::{
 };
 use kafka_streams_group::GroupMember;
 use kafka_streams_state::{StateStore, StoreError, StoreParts, StorePosition, StoreSpec, ThreadCache};
-use kafka_streams_topology::{TaskStore, Topology};
+use kafka_streams_topology::{TaskSource, TaskStore, Topology};
 
 use crate::config::Guarantee;
 use crate::error::WorkerError;
@@ -24,7 +24,7 @@ use crate::port::{
     BrokerError, Delivery, FetchSlot, FetchedBatch, OffsetToCommit, Produce, ProduceRecord, Progress, SendError,
     TransactionStep,
 };
-use crate::record_queue::RecordQueue;
+use crate::record_queue::{Extractor, RecordQueue};
 use crate::task::{Drained, StoreState, Task, failed};
 use crate::worker::{Backends, MAX_FLUSH_PASSES};
 
@@ -74,6 +74,7 @@ pub struct SoloTask {
     task: Task<InputRecord>,
     deliveries: Vec<Delivery>,
     partitions: i32,
+    timestamp_extractor: TimestampExtractor,
 }
 
 impl SoloTask {
@@ -97,20 +98,31 @@ impl SoloTask {
         };
         let wired = topology.wire_whole(&application_id, &|_| Some(partitions), &mut open);
         let graph = wired.map_err(|failure| failed(&cx, failure))?;
-        let queue = |(at, source): (usize, &kafka_streams_topology::TaskSource)| {
-            let topic = TopicPartition::new(source.topic.clone(), partition);
-            let extractor = source.timestamp_extractor.unwrap_or(timestamp_extractor);
-            RecordQueue::new(topic, at, FetchSlot(at as u64), extractor, 0, -1)
-        };
-        let queues = graph.sources.iter().enumerate().map(queue).collect();
+        let named = graph.sources.iter().enumerate().filter(|(_, source)| source.pattern.is_none());
+        let queues = named.map(|(at, source)| queue(&source.topic, partition, at, source, timestamp_extractor));
+        let queues = queues.collect();
         let mut task = Task::new(id, 1, graph, cx, PartitionGroup::new(queues), states);
         task.init(now)?;
-        Ok(SoloTask { task, deliveries: Vec::new(), partitions })
+        Ok(SoloTask { task, deliveries: Vec::new(), partitions, timestamp_extractor })
     }
 
     /// The topics that the task reads, by their names on the broker; a topic's index is its queue's.
     pub fn input_topics(&self) -> impl Iterator<Item = &Arc<str>> {
         self.task.group.queues.iter().map(RecordQueue::topic)
+    }
+
+    /// The index of the queue of a topic, which is made if the topic is read because its name matches a pattern; `None`
+    /// for one that is not read.
+    pub fn input(&mut self, topic: &str) -> Option<usize> {
+        let queues = &self.task.group.queues;
+        if let Some(known) = queues.iter().position(|queue| **queue.topic() == *topic) {
+            return Some(known);
+        }
+        let at = self.task.graph.source_of(topic)?;
+        let source = self.task.graph.sources.get(at)?;
+        let queue = queue(&topic.into(), self.task.id.partition, at, source, self.timestamp_extractor);
+        self.task.group.queues.push(queue);
+        Some(self.task.group.queues.len() - 1)
     }
 
     /// Puts a record into the queue of this index; false if there is no such queue.
@@ -222,6 +234,17 @@ impl fmt::Debug for SoloTask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SoloTask").field("id", &self.task.id).field("graph", &self.task.graph).finish_non_exhaustive()
     }
+}
+
+fn queue(
+    topic: &Arc<str>,
+    partition: i32,
+    at: usize,
+    source: &TaskSource,
+    default: TimestampExtractor,
+) -> RecordQueue<InputRecord> {
+    let topic = TopicPartition::new(topic.clone(), partition);
+    RecordQueue::new(topic, at, FetchSlot(at as u64), Extractor::of(source, default), 0, -1)
 }
 
 /// A record is a batch of its own: the next one may depend on what became of it.

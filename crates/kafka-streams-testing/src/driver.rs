@@ -34,6 +34,8 @@ struct Inner {
     partitions: i32,
     commit_mode: CommitMode,
     max_records_per_step: usize,
+    /// Topics of global stores: their records go to every task.
+    global_topics: Vec<Arc<str>>,
 }
 
 impl TopologyTestDriver {
@@ -73,6 +75,7 @@ impl TopologyTestDriver {
             partitions: settings.partitions,
             commit_mode: settings.commit_mode,
             max_records_per_step: settings.max_records_per_step,
+            global_topics: topology.global_topics(&settings.application_id),
         };
         // What processors sent while they were started.
         inner.run_to_the_end()?;
@@ -329,7 +332,7 @@ impl TopologyTestDriver {
 
 impl Inner {
     fn pipe(&mut self, topic: &str, partition: Option<i32>, record: RawTestRecord) -> Result<(), TestDriverError> {
-        let Some(input) = self.logs.input(topic) else {
+        let Some(input) = self.input(topic) else {
             let known = self.logs.inputs().map(|topic| topic.to_string()).collect();
             return Err(TestDriverError::UnknownTopic { topic: topic.into(), known });
         };
@@ -346,8 +349,27 @@ impl Inner {
         self.run_to_the_end()
     }
 
+    /// The number of an input topic; one whose name matches a pattern of the topology gets it now.
+    fn input(&mut self, topic: &str) -> Option<usize> {
+        if let Some(known) = self.logs.input(topic) {
+            return Some(known);
+        }
+        let mut input = None;
+        for task in &mut self.tasks {
+            input = task.input(topic);
+        }
+        self.logs.add_input(&topic.into(), input?);
+        input
+    }
+
     fn enqueue(&mut self, partition: i32, input: usize, record: InputRecord) {
-        if let Some(task) = usize::try_from(partition).ok().and_then(|at| self.tasks.get_mut(at)) {
+        let is_global = |topic: &Arc<str>| self.global_topics.contains(topic);
+        if !self.global_topics.is_empty() && self.logs.name_of(input).is_some_and(is_global) {
+            let now = self.wall_clock;
+            self.tasks.iter_mut().for_each(|task| {
+                task.enqueue(input, record.clone(), now);
+            });
+        } else if let Some(task) = usize::try_from(partition).ok().and_then(|at| self.tasks.get_mut(at)) {
             task.enqueue(input, record, self.wall_clock);
         }
     }

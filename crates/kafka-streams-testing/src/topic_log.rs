@@ -14,6 +14,8 @@ use crate::RawTestRecord;
 pub(crate) struct TopicLogs {
     partitions: i32,
     inputs: BTreeMap<Arc<str>, usize>,
+    /// The log of each topic that the topology reads, by its number.
+    input_logs: Vec<usize>,
     logs: Vec<TopicLog>,
     by_name: BTreeMap<Arc<str>, usize>,
     /// The topic of the last record, and its log: most records in a row go to one topic.
@@ -48,6 +50,7 @@ impl TopicLogs {
         let inputs: Vec<Arc<str>> = inputs.collect();
         let mut logs = TopicLogs {
             partitions,
+            input_logs: Vec::new(),
             inputs: inputs.iter().enumerate().map(|(at, topic)| (topic.clone(), at)).collect(),
             logs: Vec::new(),
             by_name: BTreeMap::new(),
@@ -56,7 +59,8 @@ impl TopicLogs {
             wall_clock,
         };
         for topic in &inputs {
-            logs.log(topic);
+            let at = logs.log(topic);
+            logs.input_logs.push(at);
         }
         logs
     }
@@ -64,6 +68,21 @@ impl TopicLogs {
     /// The number of a topic among those that the topology reads.
     pub(crate) fn input(&self, topic: &str) -> Option<usize> {
         self.inputs.get(topic).copied()
+    }
+
+    /// Notes a topic that the topology reads from now on, under the next number.
+    pub(crate) fn add_input(&mut self, topic: &Arc<str>, input: usize) {
+        self.inputs.insert(topic.clone(), input);
+        let at = self.log(topic);
+        if let Some(log) = self.logs.get_mut(at) {
+            log.input = Some(input);
+        }
+        self.input_logs.push(at);
+    }
+
+    /// The topic of this number among those that the topology reads.
+    pub(crate) fn name_of(&self, input: usize) -> Option<&Arc<str>> {
+        self.inputs.iter().find(|(_, at)| **at == input).map(|(topic, _)| topic)
     }
 
     /// The topics that the topology reads.
@@ -78,8 +97,8 @@ impl TopicLogs {
 
     /// The offset of the next record of a partition of an input topic, which is thereby taken.
     pub(crate) fn next_offset(&mut self, input: usize, partition: i32) -> i64 {
-        // The logs of the topics that the topology reads come first, in their order.
-        self.logs.get_mut(input).map_or(0, |log| log.next_offset(partition))
+        let log = self.input_logs.get(input).and_then(|at| self.logs.get_mut(*at));
+        log.map_or(0, |log| log.next_offset(partition))
     }
 
     /// The records of a topic that the test has not read yet.

@@ -117,6 +117,12 @@ impl Topology {
         self.stores.get(store.0 as usize).is_some_and(|store| store.global)
     }
 
+    /// The topics of the global stores, by their names on the broker.
+    pub fn global_topics(&self, application_id: &str) -> Vec<Arc<str>> {
+        let parts = self.subtopologies.iter().filter(|part| part.global);
+        parts.flat_map(|part| &part.source_topics).map(|topic| topic.decorated(application_id)).collect()
+    }
+
     /// The global stores, in the order of registration.
     pub fn global_stores(&self) -> impl Iterator<Item = (StoreIndex, &StoreSpec)> {
         let indexed = self.specs.iter().enumerate();
@@ -289,7 +295,10 @@ impl Topology {
         for (index, spec) in self.global_stores() {
             let index = index.0 as usize;
             let (Some(declared), Some(slot)) = (self.stores.get(index), typed.get_mut(index)) else { continue };
-            *slot = Some(declared.build(store_parts(spec, None)?).0);
+            // In a part of all nodes the global stores are among its own.
+            if slot.is_none() {
+                *slot = Some(declared.build(store_parts(spec, None)?).0);
+            }
         }
         Ok(())
     }

@@ -44,15 +44,7 @@ pub(crate) fn subtopologies(nodes: &[Node], stores: usize, global: &[StoreIndex]
         let Some(slot) = number_of_group.get_mut(groups.find(at)) else { continue };
         let number = *slot.get_or_insert_with(|| {
             let id = i32::try_from(parts.len()).unwrap_or(i32::MAX);
-            parts.push(Subtopology {
-                id,
-                nodes: vec![],
-                global: false,
-                source_topics: vec![],
-                source_patterns: vec![],
-                sink_topics: vec![],
-                stores: vec![],
-            });
+            parts.push(Subtopology::empty(id));
             parts.len() - 1
         });
         if let Some(part) = parts.get_mut(number) {
@@ -67,9 +59,21 @@ pub(crate) fn subtopologies(nodes: &[Node], stores: usize, global: &[StoreIndex]
 }
 
 impl Subtopology {
-    /// All nodes as one part, whether they are connected or not.
+    fn empty(id: i32) -> Self {
+        Subtopology {
+            id,
+            nodes: vec![],
+            global: false,
+            source_topics: vec![],
+            source_patterns: vec![],
+            sink_topics: vec![],
+            stores: vec![],
+        }
+    }
+
+    /// All nodes as one part, global stores included, whether they are connected or not.
     pub(crate) fn whole(nodes: &[Node]) -> Self {
-        let mut part = Subtopology { id: 0, nodes: vec![], source_topics: vec![], sink_topics: vec![], stores: vec![] };
+        let mut part = Subtopology::empty(0);
         nodes.iter().for_each(|node| part.add(node));
         part.stores.sort_unstable();
         part

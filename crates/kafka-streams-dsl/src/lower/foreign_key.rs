@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kafka_streams_core::{Change, SharedSerde, TimestampExtractor};
+use kafka_streams_core::{Change, Partitions, SharedSerde, TimestampExtractor};
 use kafka_streams_state::TimestampedKeyValueStoreBuilder;
 use kafka_streams_topology::{HashedKeyPart, SinkSpec, SourceSpec, StreamPartitioner, TopicName};
 
@@ -235,14 +235,15 @@ fn by_key<K: 'static, VO: 'static>(
     partitioner: Arc<dyn StreamPartitioner<K, ()>>,
 ) -> Arc<dyn StreamPartitioner<K, Response<VO>>> {
     Arc::new(move |topic: &str, key: &K, _: &Response<VO>, partitions: i32| {
-        partitioner.partition(topic, key, &(), partitions)
+        partitioner.partitions(topic, key, &(), partitions)
     })
 }
 
 fn by_foreign_key<K: 'static, KO: 'static>(
     partitioner: Arc<dyn StreamPartitioner<KO, ()>>,
 ) -> Arc<dyn StreamPartitioner<Option<KO>, Subscription<K>>> {
-    Arc::new(move |topic: &str, key: &Option<KO>, _: &Subscription<K>, partitions: i32| {
-        partitioner.partition(topic, key.as_ref()?, &(), partitions)
+    Arc::new(move |topic: &str, key: &Option<KO>, _: &Subscription<K>, partitions: i32| match key {
+        Some(key) => partitioner.partitions(topic, key, &(), partitions),
+        None => Partitions::ByKey,
     })
 }

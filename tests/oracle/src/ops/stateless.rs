@@ -1,5 +1,6 @@
 //! Operations without a store, of streams and, where both have them, of tables.
 
+use kafka_streams_core::Step;
 use kafka_streams_dsl::{Produced, Repartitioned};
 
 use crate::build::Build;
@@ -24,7 +25,7 @@ pub fn add(build: &mut Build, op: &Op) -> Result<(), Fault> {
             let node = each_stream!(build.stream(r#in)?, stream => {
                 let key = menu::key_fn(key, stream.values)?;
                 let value = menu::value_mapper(value, stream.values)?;
-                let f = move |k: &_, v: &Value| Ok::<_, menu::Thrown>((Key::from(key(k, v)), (value.f)(k, v)?));
+                let f = move |k: &_, v: &Value| -> Step<_> { Ok((Key::from(key(k, v)), (value.f)(k, v)?)) };
                 let result = match name {
                     Some(name) => stream.stream.try_map_named(name, move |k, v| f(&k, &v)),
                     None => stream.stream.try_map(move |k, v| f(&k, &v)),
@@ -179,10 +180,10 @@ fn map_stream<K: AnyKey>(stream: Stream<K>, op: &FnOp) -> Result<Node, Fault> {
     let mapper = menu::value_mapper(&op.r#fn, stream.values)?;
     let f = mapper.f;
     let result = match (&op.name, mapper_uses_key(&op.r#fn)) {
-        (None, false) => stream.stream.try_map_values(move |value| f(&Key(None), &value)),
-        (None, true) => stream.stream.try_map_values_with_key(move |key, value| f(key, &value)),
-        (Some(name), false) => stream.stream.try_map_values_named(name, move |value| f(&Key(None), &value)),
-        (Some(name), true) => stream.stream.try_map_values_with_key_named(name, move |key, value| f(key, &value)),
+        (None, false) => stream.stream.try_map_values(move |value| Ok(f(&Key(None), &value)?)),
+        (None, true) => stream.stream.try_map_values_with_key(move |key, value| Ok(f(key, &value)?)),
+        (Some(name), false) => stream.stream.try_map_values_named(name, move |value| Ok(f(&Key(None), &value)?)),
+        (Some(name), true) => stream.stream.try_map_values_with_key_named(name, move |key, value| Ok(f(key, &value)?)),
     };
     Ok(K::stream(Stream { stream: result, keys: stream.keys, values: mapper.out }))
 }
