@@ -82,8 +82,8 @@ pub use join_windows::JoinWindows;
 pub use kafka_streams_naming::Naming;
 pub use kafka_streams_state::{Window, Windowed};
 pub use kafka_streams_topology::{
-    ExtractTimestamp, OffsetReset, ProcessorStores, ProcessorSupplier, StoreRef, StoreRefs, StreamPartitioner,
-    TopicNameExtractor, TopicPattern,
+    ConsumerRecord, ExtractTimestamp, OffsetReset, ProcessorStores, ProcessorSupplier, StoreRef, StoreRefs,
+    StreamPartitioner, TopicNameExtractor, TopicPattern,
 };
 pub use optimize::Optimization;
 pub use option::{

@@ -17,8 +17,8 @@ use kafka_streams_core::{
     PunctuationType, Record, RecordContext, Step,
 };
 use kafka_streams_dsl::{
-    Branched, Consumed, GlobalKTable, Grouped, KStream, KTable, Materialized, Naming, Printed, ProcessorSupplier,
-    Produced, StreamsBuilder, TransformContext, ValueTransformerWithKey,
+    Branched, Consumed, ConsumerRecord, GlobalKTable, Grouped, KStream, KTable, Materialized, Naming, Printed,
+    ProcessorSupplier, Produced, StreamsBuilder, TransformContext, ValueTransformerWithKey,
 };
 use kafka_streams_state::{KeyValueStore, KeyValueStoreBuilder, Stores};
 use support::Driver;
@@ -298,16 +298,17 @@ fn a_table_becomes_a_stream_under_another_key() {
 }
 
 #[test]
-fn the_time_of_a_tables_row_is_what_its_extractor_says_and_deletions_keep_theirs() {
+fn the_time_of_a_tables_row_is_what_its_extractor_says_also_of_a_deletion() {
     let builder = StreamsBuilder::new();
-    let consumed =
-        Consumed::default().with_custom_timestamp_extractor(|r: &Record<String, String>, _: i64| r.value.len() as i64);
+    let length =
+        |record: &ConsumerRecord<'_, String, String>, _: i64| record.value.map_or(record.offset, |v| v.len() as i64);
+    let consumed = Consumed::default().with_custom_timestamp_extractor(length);
     let table: KTable<String, String> = builder.table_with("in", consumed, Materialized::default());
     table.to_stream().to("out");
     let mut driver = Driver::new(&builder.build().unwrap());
     driver.pipe("in", Some("k"), Some("four"), 77);
     driver.pipe("in", Some("k"), None, 78);
-    assert_eq!(driver.read("out"), ["k=four@4", "k=null@78"]);
+    assert_eq!(driver.read("out"), ["k=four@4", "k=null@1"]);
 }
 
 #[test]

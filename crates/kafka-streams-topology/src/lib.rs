@@ -54,7 +54,7 @@ pub use internal_topic::{InternalTopic, InternalTopicKind, PlanOptions};
 pub use node::{EdgeTypes, Node, NodeKind, NodeTypes};
 pub use plan::{Plan, PlannedTask, plan, validate_existing};
 pub use sink_node::{HashedKeyPart, SinkSpec, StreamPartitioner};
-pub use source_node::{ExtractTimestamp, OffsetReset, SourceSpec};
+pub use source_node::{ConsumerRecord, ExtractTimestamp, OffsetReset, SourceSpec};
 pub use store::{StoreIndex, StoreRef};
 pub use store_refs::StoreRefs;
 pub use subtopology::Subtopology;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_streams_core::{
-    Extracted, Failure, FailureKind, NodeId, RawRecord, Record, SerdeError, SharedSerde, TaskContext, Timestamp,
-    TimestampExtractor, read_nullable,
+    Extracted, Failure, FailureKind, Headers, NodeId, RawRecord, Record, SerdeError, SharedSerde, TaskContext,
+    Timestamp, TimestampExtractor, read_nullable,
 };
 
 use crate::node::{BuildNode, NodeFacts};
@@ -25,17 +25,37 @@ pub enum OffsetReset {
     ByDuration(Duration),
 }
 
-/// Finds out a record's time (`org.apache.kafka.streams.processor.TimestampExtractor` of the JVM).
-///
-/// A closure of this shape is one: `|record: &Record<K, V>, partition_time: i64| record.value.time`.
-pub trait ExtractTimestamp<K, V>: Send + Sync {
-    /// The record's time in milliseconds since the epoch; a negative one drops the record. The record has the timestamp
-    /// that it was fetched with; `partition_time` is the highest time so far of its partition, -1 before the first.
-    fn extract(&self, record: &Record<K, V>, partition_time: Timestamp) -> Timestamp;
+/// A record as it was fetched and read, for finding out its time.
+#[derive(Clone, Copy, Debug)]
+pub struct ConsumerRecord<'r, K, V> {
+    /// Its topic.
+    pub topic: &'r str,
+    /// Its offset.
+    pub offset: i64,
+    /// The timestamp that it was fetched with, in milliseconds; -1 if it has none.
+    pub timestamp: Timestamp,
+    /// Its key.
+    pub key: &'r K,
+    /// Its value; `None` for the null values of a table, which are no `V`.
+    pub value: Option<&'r V>,
+    /// Its headers.
+    pub headers: &'r Headers,
 }
 
-impl<K, V, F: Fn(&Record<K, V>, Timestamp) -> Timestamp + Send + Sync> ExtractTimestamp<K, V> for F {
-    fn extract(&self, record: &Record<K, V>, partition_time: Timestamp) -> Timestamp {
+/// Finds out a record's time (`org.apache.kafka.streams.processor.TimestampExtractor` of the JVM).
+///
+/// A closure of this shape is one: `|record: &ConsumerRecord<'_, K, V>, partition_time: i64| record.timestamp`.
+pub trait ExtractTimestamp<K, V>: Send + Sync {
+    /// The record's time in milliseconds since the epoch; a negative one drops the record. `partition_time` is the highest
+    /// time so far of its partition, -1 before the first.
+    fn extract(&self, record: &ConsumerRecord<'_, K, V>, partition_time: Timestamp) -> Timestamp;
+}
+
+impl<K, V, F> ExtractTimestamp<K, V> for F
+where
+    F: Fn(&ConsumerRecord<'_, K, V>, Timestamp) -> Timestamp + Send + Sync,
+{
+    fn extract(&self, record: &ConsumerRecord<'_, K, V>, partition_time: Timestamp) -> Timestamp {
         self(record, partition_time)
     }
 }
@@ -133,8 +153,15 @@ fn extract_time<K: 'static, V: 'static>(
         let unreadable = Extracted::At(raw.timestamp.max(partition_time).max(0));
         let Ok(key) = read_nullable(&*keys, topic, raw.key) else { return unreadable };
         let Ok(value) = read_nullable(&*values, topic, raw.value) else { return unreadable };
-        let headers = raw.headers.cloned().unwrap_or_default();
-        let record = Record { key, value, timestamp: raw.timestamp, headers };
+        let none = Headers::new();
+        let record = ConsumerRecord {
+            topic,
+            offset: raw.offset,
+            timestamp: raw.timestamp,
+            key: &key,
+            value: Some(&value),
+            headers: raw.headers.unwrap_or(&none),
+        };
         match extract.extract(&record, partition_time) {
             timestamp if timestamp < 0 => Extracted::Skip,
             timestamp => Extracted::At(timestamp),

@@ -77,8 +77,8 @@ pub mod prelude {
     /// What [`StreamsBuilder::build`] returns on a mistake in the topology: all that it found.
     pub use kafka_streams_dsl::BuildError as TopologyError;
     pub use kafka_streams_dsl::{
-        Branched, BranchedKStream, Consumed, GlobalKTable, Grouped, Joined, KGroupedStream, KStream, KTable,
-        Materialized, Optimization, Printed, Produced, Repartitioned, StreamPartitioner, StreamsBuilder,
+        Branched, BranchedKStream, Consumed, ConsumerRecord, GlobalKTable, Grouped, Joined, KGroupedStream, KStream,
+        KTable, Materialized, Optimization, Printed, Produced, Repartitioned, StreamPartitioner, StreamsBuilder,
         TimeWindowedKStream, TimeWindows, TopicNameExtractor, TransformContext, ValueTransformerWithKey,
     };
     pub use kafka_streams_naming::Naming;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kafka_streams_core::{DefaultSerde, Record, Serde, SharedSerde, Timestamp, TimestampExtractor};
+use kafka_streams_core::{DefaultSerde, Serde, SharedSerde, Timestamp, TimestampExtractor};
 use kafka_streams_state::Windowed;
-use kafka_streams_topology::{ExtractTimestamp, OffsetReset};
+use kafka_streams_topology::{ConsumerRecord, ExtractTimestamp, OffsetReset};
 
 use super::serdes::SerdeChoice;
 use crate::TimeWindowedSerde;
@@ -86,17 +86,15 @@ impl<K: 'static, V: 'static> Consumed<K, V> {
     }
 
     /// The user's own way to find out a record's time, from the record (with the timestamp that it was fetched with) and
-    /// the highest time so far of its partition, -1 before the first. A negative time drops the record. Of a table it is
-    /// not asked about null values, which keep their time.
+    /// the highest time so far of its partition, -1 before the first. A negative time drops the record.
     ///
     /// Every record of the topic is read twice: once for its time, once to be processed.
     ///
     /// ```
-    /// use kafka_streams_core::Record;
-    /// use kafka_streams_dsl::{Consumed, KStream, StreamsBuilder};
+    /// use kafka_streams_dsl::{Consumed, ConsumerRecord, KStream, StreamsBuilder};
     ///
     /// let builder = StreamsBuilder::new();
-    /// let by_value = |record: &Record<String, i64>, _partition_time: i64| record.value;
+    /// let by_value = |record: &ConsumerRecord<'_, String, i64>, _partition_time: i64| record.value.copied().unwrap_or(-1);
     /// let times: KStream<String, i64> = builder.stream_with("times", Consumed::default().with_custom_timestamp_extractor(by_value));
     /// ```
     #[must_use]
@@ -133,20 +131,13 @@ impl<K, V> Clone for Consumed<K, V> {
     }
 }
 
-/// An extractor for the rows of a table, out of one that knows no nulls: a deletion keeps its time.
-pub(crate) fn of_rows<K: Clone + 'static, V: Clone + 'static>(
+/// An extractor for the rows of a table, out of one whose records may have no row.
+pub(crate) fn of_rows<K: 'static, V: 'static>(
     extract: Arc<dyn ExtractTimestamp<K, V>>,
 ) -> Arc<dyn ExtractTimestamp<K, Option<V>>> {
-    Arc::new(move |record: &Record<K, Option<V>>, partition_time: Timestamp| match &record.value {
-        None => record.timestamp,
-        Some(value) => {
-            let row = Record {
-                key: record.key.clone(),
-                value: value.clone(),
-                timestamp: record.timestamp,
-                headers: record.headers.clone(),
-            };
-            extract.extract(&row, partition_time)
-        }
+    Arc::new(move |record: &ConsumerRecord<'_, K, Option<V>>, partition_time: Timestamp| {
+        let ConsumerRecord { topic, offset, timestamp, key, value, headers } = *record;
+        let value = value.and_then(Option::as_ref);
+        extract.extract(&ConsumerRecord { topic, offset, timestamp, key, value, headers }, partition_time)
     })
 }

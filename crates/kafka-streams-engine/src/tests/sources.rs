@@ -4,7 +4,7 @@ use super::*;
 
 use kafka_streams_core::RecordContext;
 use kafka_streams_core::handler::LogAndFail;
-use kafka_streams_dsl::{Consumed, GlobalKTable, KStream, Produced};
+use kafka_streams_dsl::{Consumed, ConsumerRecord, GlobalKTable, KStream, Produced};
 
 use crate::{GlobalSetup, GlobalStores, GlobalTurn, GlobalWorker};
 
@@ -164,9 +164,9 @@ fn a_reset_by_duration_begins_at_the_first_record_that_is_young_enough() {
 #[test]
 fn the_users_extractor_decides_the_time_and_drops_what_it_calls_negative() {
     let builder = StreamsBuilder::new();
-    let by_value = |record: &Record<String, String>, partition_time: i64| match record.value.as_str() {
-        "last" => partition_time,
-        value => value.parse().unwrap_or(-1),
+    let by_value = |record: &ConsumerRecord<'_, String, String>, partition_time: i64| match record.value {
+        Some(value) if value == "last" => partition_time,
+        value => value.and_then(|value| value.parse().ok()).unwrap_or(-1),
     };
     let consumed = Consumed::default().with_custom_timestamp_extractor(by_value);
     let lines: KStream<String, String> = builder.stream_with("in", consumed);
