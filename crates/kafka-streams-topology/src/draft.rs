@@ -165,7 +165,10 @@ impl Draft {
         let name = self.new_node_name(name)?;
         self.check_parents(&name, parents)?;
         let kind = NodeKind::DynamicSink { extractor: sink.extractor.name().into() };
-        Ok(self.push(name, kind, parents, (Some(EdgeTypes::of::<K, V>()), None), sink.into_build()))
+        let (types, facts) = ((Some(EdgeTypes::of::<K, V>()), None), sink.facts());
+        let id = self.push(name, kind, parents, types, sink.into_build());
+        self.note(id, facts);
+        Ok(id)
     }
 
     /// Adds a store of which every instance has all: a source that reads all partitions of its topics, and a processor

@@ -7,7 +7,9 @@ use kafka_streams_core::{
     Failure, NoSuchPartition, NodeId, PartitionChoice, Receive, Record, RecordContext, SharedSerde, Step, TaskContext,
 };
 
-use crate::node::BuildNode;
+use kafka_streams_naming::PartitionRule;
+
+use crate::node::{BuildNode, NodeFacts};
 use crate::sink_node::{negative, unwritable};
 use crate::{HashedKeyPart, StreamPartitioner, Wiring};
 
@@ -73,6 +75,16 @@ impl<K, V> Clone for DynamicSinkSpec<K, V> {
 }
 
 impl<K: Clone + 'static, V: Clone + 'static> DynamicSinkSpec<K, V> {
+    /// What the manifest tells of it.
+    pub(crate) fn facts(&self) -> NodeFacts {
+        let partition_by = match (&self.partitioner, self.key_hash) {
+            (Some(_), _) => PartitionRule::Custom,
+            (None, Some(_)) => PartitionRule::WindowedKey,
+            (None, None) => PartitionRule::Key,
+        };
+        NodeFacts { key_serde: Some(self.keys.id()), value_serde: Some(self.values.id()), partition_by }
+    }
+
     /// The closure that makes this sink in each task.
     pub(crate) fn into_build(self) -> BuildNode {
         Box::new(move |wiring: &mut Wiring<'_>, id: NodeId| {

@@ -35,13 +35,13 @@ impl Topology {
         let value_serde = node.facts.value_serde.as_deref().map(str::to_owned);
         let parents = self.names(&node.parents);
         match &node.kind {
-            NodeKind::Source { topics, offset_reset, .. } => manifest.sources.push(SourceEntry {
+            NodeKind::Source { topics, pattern, offset_reset, .. } => manifest.sources.push(SourceEntry {
                 name,
                 topics: topics.iter().map(topic_ref).collect(),
-                pattern: None,
+                pattern: pattern.as_ref().map(|pattern| pattern.to_string()),
                 key_serde,
                 value_serde,
-                offset_reset: offset_reset.map(|reset| reset_name(reset).to_owned()),
+                offset_reset: offset_reset.map(reset_name),
             }),
             NodeKind::Processor => manifest.processors.push(ProcessorEntry {
                 name,
@@ -52,6 +52,14 @@ impl Topology {
             NodeKind::Sink { topic } => manifest.sinks.push(SinkEntry {
                 name,
                 topic: Some(topic_ref(topic)),
+                key_serde,
+                value_serde,
+                partition_by: node.facts.partition_by,
+                parents,
+            }),
+            NodeKind::DynamicSink { .. } => manifest.sinks.push(SinkEntry {
+                name,
+                topic: None,
                 key_serde,
                 value_serde,
                 partition_by: node.facts.partition_by,
@@ -83,7 +91,7 @@ impl Topology {
             grace_ms: declared.facts.grace_ms,
             history_retention_ms: kind.history_retention_ms,
             retain_duplicates: kind.retain_duplicates,
-            global: false,
+            global: declared.global,
             persistent: spec.persistent,
             caching: spec.caching,
             changelog,
@@ -126,10 +134,11 @@ fn topic_ref(topic: &TopicName) -> TopicRef {
     TopicRef { name: topic.name.to_string(), internal: topic.internal }
 }
 
-fn reset_name(reset: OffsetReset) -> &'static str {
+fn reset_name(reset: OffsetReset) -> String {
     match reset {
-        OffsetReset::Earliest => "earliest",
-        OffsetReset::Latest => "latest",
-        OffsetReset::None => "none",
+        OffsetReset::Earliest => "earliest".to_owned(),
+        OffsetReset::Latest => "latest".to_owned(),
+        OffsetReset::None => "none".to_owned(),
+        OffsetReset::ByDuration(duration) => format!("by_duration:{} ms", duration.as_millis()),
     }
 }

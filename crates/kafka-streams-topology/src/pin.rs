@@ -21,7 +21,7 @@ impl Topology {
             match &mut node.kind {
                 NodeKind::Source { topics: read, .. } => read.iter_mut().for_each(|topic| rename(topic, &topics)),
                 NodeKind::Sink { topic } => rename(topic, &topics),
-                NodeKind::Processor => {}
+                NodeKind::Processor | NodeKind::DynamicSink { .. } => {}
             }
         }
         for (spec, declared) in self.specs.iter_mut().zip(&mut self.stores) {
