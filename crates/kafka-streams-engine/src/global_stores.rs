@@ -9,7 +9,9 @@ use kafka_streams_state::{StoreBackend, StoreParts, ThreadCache};
 
 /// The committed bases of the global stores, by name. Clones are the same stores.
 #[derive(Clone, Default)]
-pub struct GlobalStores(Arc<Mutex<BTreeMap<Arc<str>, Arc<dyn StoreBackend>>>>);
+pub struct GlobalStores(Arc<Mutex<ByName>>);
+
+type ByName = BTreeMap<Arc<str>, Arc<dyn StoreBackend>>;
 
 impl GlobalStores {
     /// A process without global stores.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kafka_streams_core::TimestampExtractor;
-use kafka_streams_dsl::{Naming, StreamsBuilder};
+use kafka_streams_dsl::{ConsumerRecord, Naming, StreamsBuilder};
 use kafka_streams_topology::Topology;
 
 use crate::config::Config;
@@ -12,6 +12,7 @@ use crate::node::{AnyStream, AnyTable, Node};
 use crate::ops;
 use crate::ops::stores::AnyStoreRef;
 use crate::spec::{Case, Op};
+use crate::value::{Key, Value};
 
 /// A case in building.
 pub struct Build {
@@ -23,6 +24,8 @@ pub struct Build {
     pub stores: BTreeMap<String, AnyStoreRef>,
     /// The names of stores of tables.
     pub table_stores: BTreeSet<String>,
+    /// The names of the global stores, which processors read without being connected.
+    pub global_stores: BTreeSet<String>,
 }
 
 /// The topology of a case.
@@ -38,6 +41,7 @@ pub fn topology(case: &Case, config: &Config) -> Result<Topology, Fault> {
         nodes: BTreeMap::new(),
         stores: BTreeMap::new(),
         table_stores: BTreeSet::new(),
+        global_stores: BTreeSet::new(),
     };
     for op in &case.topology {
         build.add(op)?;
@@ -114,16 +118,30 @@ impl Build {
     }
 }
 
+/// A timestamp extractor: one of Kafka Streams' own, or one of the language's.
+pub enum Extractor {
+    /// Kafka Streams' own.
+    BuiltIn(TimestampExtractor),
+    /// The language's.
+    Custom(fn(&ConsumerRecord<'_, Key, Value>, i64) -> i64),
+}
+
 /// The timestamp extractor of this name.
 ///
 /// # Errors
 /// There is none.
-pub fn timestamp_extractor(name: &str) -> Result<TimestampExtractor, Fault> {
+pub fn timestamp_extractor(name: &str) -> Result<Extractor, Fault> {
     match name {
-        "failOnInvalid" => Ok(TimestampExtractor::FailOnInvalidTimestamp),
-        "logAndSkip" => Ok(TimestampExtractor::LogAndSkipOnInvalidTimestamp),
-        "usePartitionTime" => Ok(TimestampExtractor::UsePartitionTimeOnInvalidTimestamp),
-        "fromValue" | "fromValueLength" => Fault::not_built(format!("timestamp extractor {name}")),
+        "failOnInvalid" => Ok(Extractor::BuiltIn(TimestampExtractor::FailOnInvalidTimestamp)),
+        "logAndSkip" => Ok(Extractor::BuiltIn(TimestampExtractor::LogAndSkipOnInvalidTimestamp)),
+        "usePartitionTime" => Ok(Extractor::BuiltIn(TimestampExtractor::UsePartitionTimeOnInvalidTimestamp)),
+        "fromValue" => Ok(Extractor::Custom(|record, _| match record.value {
+            Some(Value::Long(time)) => *time,
+            _ => record.timestamp,
+        })),
+        "fromValueLength" => {
+            Ok(Extractor::Custom(|record, _| record.value.map_or_else(|| Value::Null.show(), Value::show).len() as i64))
+        }
         _ => Fault::bad_case(format!("there is no timestamp extractor {name}")),
     }
 }

@@ -17,6 +17,8 @@ pub enum Node {
     Table(AnyTable),
     /// A grouped stream.
     Grouped(AnyGrouped),
+    /// A global table.
+    Global(crate::ops::global::Global),
     /// A grouped table.
     GroupedTable(GroupedTable),
     /// A stream grouped by windows of time.

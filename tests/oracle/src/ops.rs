@@ -4,6 +4,8 @@
 //! does not have yet is [`Fault::NotBuilt`](crate::fault::Fault::NotBuilt).
 
 pub mod aggregate;
+pub mod branch;
+pub mod global;
 pub mod group;
 pub mod join;
 pub mod join_stream;
@@ -17,4 +19,5 @@ pub mod stateless;
 pub mod stores;
 pub mod suppress;
 pub mod table;
+pub mod topic;
 pub mod window;

@@ -30,13 +30,15 @@ pub(crate) struct TableTransform<T: ValueTransformerWithKey> {
     sends_old_values: bool,
 }
 
+/// What the node of a transformer is made from, in each task.
+type Parts<T> = TableParts<
+    TimestampedKeyValueStore<<T as ValueTransformerWithKey>::Key, <T as ValueTransformerWithKey>::VOut>,
+    <T as ValueTransformerWithKey>::Key,
+    Change<<T as ValueTransformerWithKey>::VOut>,
+>;
+
 impl<T: ValueTransformerWithKey> TableTransform<T> {
-    pub(crate) fn new(
-        of: &Arc<Transformation<T::VOut>>,
-        id: NodeId,
-        transformer: T,
-        parts: TableParts<TimestampedKeyValueStore<T::Key, T::VOut>, T::Key, Change<T::VOut>>,
-    ) -> Self {
+    pub(crate) fn new(of: &Arc<Transformation<T::VOut>>, id: NodeId, transformer: T, parts: Parts<T>) -> Self {
         let TableParts { name, out, store, sends_old_values } = parts;
         let below = Rc::new(out);
         if let Some(store) = &store {

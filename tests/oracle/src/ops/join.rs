@@ -6,6 +6,7 @@ use crate::build::Build;
 use crate::fault::Fault;
 use crate::menu::{self, joiner_uses_key};
 use crate::node::{AnyKey, AnyRow, AnyStream, AnyTable, Node, Stream, Table};
+use crate::ops::global;
 use crate::spec::{Function, JoinKind, Op};
 use crate::value::{Key, Shared, Value, ValueSerde};
 
@@ -31,7 +32,17 @@ pub fn add(build: &mut Build, op: &Op) -> Result<(), Fault> {
             Ok(())
         }
         Op::JoinStream(join) => super::join_stream::add(build, join),
-        Op::JoinGlobal { .. } => Fault::not_built("joinGlobal"),
+        Op::JoinGlobal { r#in, with, id, kind, key, joiner, name } => {
+            let Node::Global(table) = build.node(with)? else {
+                return Fault::bad_case(format!("{with} is not global"));
+            };
+            let node = match build.stream(r#in)? {
+                AnyStream::Plain(stream) => global::join(stream, table, *kind, key, joiner, name.as_deref())?,
+                AnyStream::Windowed(stream) => global::join(stream, table, *kind, key, joiner, name.as_deref())?,
+            };
+            build.put(id, node);
+            Ok(())
+        }
         Op::JoinTables(join) => super::join_tables::add(build, join),
         Op::FkJoin(join) => super::join_tables::add_foreign(build, join),
         _ => Fault::bad_case("no join"),

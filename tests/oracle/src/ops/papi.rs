@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kafka_streams_topology::{SinkSpec, SourceSpec, TopicName, Topology, TopologyBuilder};
+use kafka_streams_topology::{
+    DynamicSinkSpec, SinkSpec, SourceSpec, TopicName, TopicPattern, TopicStore, Topology, TopologyBuilder,
+};
 
-use crate::build::timestamp_extractor;
+use crate::build::{Extractor, timestamp_extractor};
 use crate::fault::Fault;
-use crate::ops::processors::{Menu, MenuProcessor};
+use crate::ops::processors::{Menu, MenuProcessor, What};
 use crate::ops::stores::{AnyStore, AnyStoreBuilder};
+use crate::ops::topic::ChosenTopic;
 use crate::spec::StoreKind;
 use crate::spec::{PapiStep, Store};
 use crate::value::{Key, KeySerde, ValueSerde};
@@ -29,12 +32,14 @@ pub fn topology(steps: &[PapiStep]) -> Result<Topology, Fault> {
 fn add(builder: &mut TopologyBuilder, step: &PapiStep, kinds: &BTreeMap<String, StoreKind>) -> Result<(), Fault> {
     match step {
         PapiStep::Source { name, topics, pattern, value, timestamp_extractor: extractor } => {
-            if pattern.is_some() {
-                return Fault::not_built("source of a pattern");
-            }
             let topics = topics.iter().flatten().map(|topic| TopicName::external(topic.as_str()));
             let mut source = SourceSpec::new(topics, Arc::new(KeySerde), Arc::new(ValueSerde(*value)));
-            source.timestamp_extractor = extractor.as_deref().map(timestamp_extractor).transpose()?;
+            source.pattern = pattern.as_deref().map(TopicPattern::new).transpose()?;
+            match extractor.as_deref().map(timestamp_extractor).transpose()? {
+                Some(Extractor::BuiltIn(extractor)) => source.timestamp_extractor = Some(extractor),
+                Some(Extractor::Custom(extract)) => source.extract = Some(Arc::new(extract)),
+                None => {}
+            }
             builder.add_source_with(name, source)?;
         }
         PapiStep::Processor { name, processor, parents, value, own_stores } => {
@@ -66,10 +71,28 @@ fn add(builder: &mut TopologyBuilder, step: &PapiStep, kinds: &BTreeMap<String, 
         PapiStep::Connect { processor, stores } => {
             builder.connect_processor_and_state_stores(processor, &names(stores));
         }
-        PapiStep::GlobalStore { .. } => return Fault::not_built("globalStore"),
+        PapiStep::GlobalStore { store, source, topic, name, value } => {
+            let nodes = TopicStore { source, topic, processor: name };
+            let put = |store: AnyStore| MenuProcessor::<Key>::new(What::KeepGlobal, Some(store));
+            let values = ValueSerde(*value);
+            match AnyStoreBuilder::of(store)? {
+                AnyStoreBuilder::KeyValue(store) => {
+                    builder.add_global_store(store, nodes, KeySerde, values, move |s| put(AnyStore::KeyValue(s)))?;
+                }
+                AnyStoreBuilder::Timestamped(store) => {
+                    builder.add_global_store(store, nodes, KeySerde, values, move |s| put(AnyStore::Timestamped(s)))?;
+                }
+                AnyStoreBuilder::Window(store) => {
+                    builder.add_global_store(store, nodes, KeySerde, values, move |s| put(AnyStore::Window(s)))?;
+                }
+            }
+        }
         PapiStep::Sink { name, topic, topic_fn, parents, value } => {
-            if topic_fn.is_some() {
-                return Fault::not_built("sink with a topic function");
+            if let Some(function) = topic_fn {
+                let (keys, values) = (Arc::new(KeySerde), Arc::new(ValueSerde(*value)));
+                let sink = DynamicSinkSpec::new(ChosenTopic::of(function)?, keys, values);
+                builder.add_dynamic_sink_with(name, sink, &names(parents))?;
+                return Ok(());
             }
             let topic = TopicName::external(topic.as_deref().unwrap_or_default());
             let sink = SinkSpec::new(topic, Arc::new(KeySerde), Arc::new(ValueSerde(*value)));

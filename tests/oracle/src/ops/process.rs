@@ -1,13 +1,14 @@
 //! `process` and `processValues`.
 
-use kafka_streams_topology::TopologyError;
+use kafka_streams_core::Step;
+use kafka_streams_topology::{ProcessorStores, TopologyError};
 
 use crate::build::Build;
 use crate::each_stream;
 use crate::fault::Fault;
 use crate::node::{AnyKey, Node, Stream};
 use crate::ops::processors::{FromPlain, Menu, MenuProcessor};
-use crate::ops::stores::{self, AnyStoreRef, Connected, MOST};
+use crate::ops::stores::{self, AnyStore, AnyStoreRef, Connected, MOST};
 use crate::spec::Process;
 
 /// Adds a processor.
@@ -24,20 +25,80 @@ pub fn process(build: &mut Build, op: &Process) -> Result<(), Fault> {
 ///
 /// # Errors
 /// See [`Fault`].
-pub fn process_values(_build: &mut Build, _op: &Process) -> Result<(), Fault> {
-    Fault::not_built("processValues")
+pub fn process_values(build: &mut Build, op: &Process) -> Result<(), Fault> {
+    let node = each_stream!(build.stream(&op.r#in)?, stream => process_values_stream(build, stream, op)?);
+    build.put(&op.id, node);
+    Ok(())
 }
 
 fn process_stream<K: AnyKey + FromPlain>(build: &mut Build, stream: Stream<K>, op: &Process) -> Result<Node, Fault> {
     let menu = Menu::of(&op.processor, stream.values)?;
-    let connected = connect(build, op, menu.store.as_deref())?;
-    let (what, out) = (menu.what, menu.out);
-    let make = move |store| MenuProcessor::<K>::new(what.clone(), store);
-    let result = match &op.name {
-        Some(name) => stream.stream.process_named(name, connected, make),
-        None => stream.stream.process(connected, make),
+    let (what, out) = (menu.what.clone(), menu.out);
+    let result = match by_name(build, op, &menu)? {
+        Some(names) => {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let make =
+                move |stores: &ProcessorStores<'_>| Ok(MenuProcessor::<K>::new(what.clone(), used(&menu, stores)?));
+            match &op.name {
+                Some(name) => stream.stream.process_with_stores_named(name, &names, make),
+                None => stream.stream.process_with_stores(&names, make),
+            }
+        }
+        None => {
+            let connected = connect(build, op, menu.store.as_deref())?;
+            let make = move |store| MenuProcessor::<K>::new(what.clone(), store);
+            match &op.name {
+                Some(name) => stream.stream.process_named(name, connected, make),
+                None => stream.stream.process(connected, make),
+            }
+        }
     };
     Ok(K::stream(Stream { stream: result, keys: stream.keys, values: out }))
+}
+
+fn process_values_stream<K: AnyKey>(build: &mut Build, stream: Stream<K>, op: &Process) -> Result<Node, Fault> {
+    let menu = Menu::of(&op.processor, stream.values)?;
+    let (what, out) = (menu.what.clone(), menu.out);
+    let result = match by_name(build, op, &menu)? {
+        Some(names) => {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let make =
+                move |stores: &ProcessorStores<'_>| Ok(MenuProcessor::<K>::new(what.clone(), used(&menu, stores)?));
+            match &op.name {
+                Some(name) => stream.stream.process_values_with_stores_named(name, &names, make),
+                None => stream.stream.process_values_with_stores(&names, make),
+            }
+        }
+        None => {
+            let connected = connect(build, op, menu.store.as_deref())?;
+            let make = move |store| MenuProcessor::<K>::new(what.clone(), store);
+            match &op.name {
+                Some(name) => stream.stream.process_values_named(name, connected, make),
+                None => stream.stream.process_values(connected, make),
+            }
+        }
+    };
+    Ok(K::stream(Stream { stream: result, keys: stream.keys, values: out }))
+}
+
+/// The stores to connect, if one of them has no reference: that of a table, or a global one, which is not connected.
+fn by_name(build: &mut Build, op: &Process, menu: &Menu) -> Result<Option<Vec<String>>, Fault> {
+    let of_table = op.stores.iter().any(|store| build.table_stores.contains(store));
+    let global = menu.store.as_ref().is_some_and(|store| build.global_stores.contains(store));
+    if !of_table && !global {
+        return Ok(None);
+    }
+    for store in &op.own_stores {
+        if !build.stores.contains_key(&store.name) {
+            stores::add(build, store)?;
+        }
+    }
+    Ok(Some(op.stores.iter().chain(op.own_stores.iter().map(|store| &store.name)).cloned().collect()))
+}
+
+/// The store that the processor uses.
+fn used(menu: &Menu, stores: &ProcessorStores<'_>) -> Step<Option<AnyStore>> {
+    menu.store.as_deref().map(|name| AnyStore::named(stores, name)).transpose()
 }
 
 /// The stores that an operation names and brings, the one that its processor uses first.
@@ -55,7 +116,6 @@ pub fn connect(build: &mut Build, op: &Process, used: Option<&str>) -> Result<Co
     for name in op.stores.iter().chain(own) {
         match build.stores.get(name) {
             Some(store) => found.push((used != Some(name.as_str()), *store)),
-            None if build.table_stores.contains(name) => return Fault::not_built("stores of tables in processors"),
             None => {
                 let by = op.name.as_deref().unwrap_or("a processor").into();
                 return Err(TopologyError::UnknownStore { store: name.clone(), by }.into());

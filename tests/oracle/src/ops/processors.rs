@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use kafka_streams_core::{Context, Headers, Processor, Punctuation, PunctuationType, Record, Step};
+use kafka_streams_core::{
+    Context, FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, Headers, Processor, Punctuation, PunctuationType,
+    Record, RecordMetadata, Step,
+};
 
 use crate::fault::Fault;
 use crate::node::AnyKey;
@@ -37,6 +40,8 @@ pub enum What {
     CountLast(i64),
     /// Puts into the store.
     PutTo,
+    /// Puts every record with a key into the global store.
+    KeepGlobal,
 }
 
 /// A processor of the menu, with the name of its store.
@@ -157,13 +162,13 @@ impl<K: AnyKey + FromPlain> Processor for MenuProcessor<K> {
             }
             What::ShiftTimestamp(by) => cx.forward(record.with_timestamp(timestamp.saturating_add(*by).max(0))),
             What::Context => {
-                let place = cx.record_metadata().map_or_else(
-                    || "none".to_owned(),
-                    |place| format!("{}-{}@{}", place.topic, place.partition, place.offset),
+                let text = describe(
+                    cx.record_metadata(),
+                    timestamp,
+                    cx.current_stream_time_ms(),
+                    cx.current_system_time_ms(),
+                    &record.headers,
                 );
-                let (stream_time, wall_clock) = (cx.current_stream_time_ms(), cx.current_system_time_ms());
-                let headers = record.headers.as_slice().len();
-                let text = format!("{place} ts={timestamp} st={stream_time} wc={wall_clock} h={headers}");
                 cx.forward(record.with_value(Value::text(text)))
             }
             What::Route(even, odd) => {
@@ -189,7 +194,7 @@ impl<K: AnyKey + FromPlain> Processor for MenuProcessor<K> {
                 }
                 cx.forward(record.with_value(Value::Long(count)))
             }
-            What::PutTo => {
+            What::PutTo | What::KeepGlobal => {
                 if key.is_null() {
                     return Ok(());
                 }
@@ -209,6 +214,57 @@ impl<K: AnyKey + FromPlain> Processor for MenuProcessor<K> {
         }
         Ok(())
     }
+}
+
+impl<K: AnyKey> FixedKeyProcessor for MenuProcessor<K> {
+    type Key = K;
+    type VIn = Value;
+    type VOut = Value;
+
+    fn process(&mut self, record: FixedKeyRecord<K, Value>, cx: &mut FixedKeyContext<'_, '_, K, Value>) -> Step {
+        let key = record.key().as_plain().cloned().unwrap_or_default();
+        let get = |key: &Key| self.store.as_ref().map_or(Ok(Value::Null), |store| store.get(key));
+        match &self.what {
+            What::RunningSum => {
+                if key.is_null() {
+                    return Ok(());
+                }
+                let sum = Value::Long(get(&key)?.number().wrapping_add(record.value.number()));
+                if let Some(store) = &self.store {
+                    store.put(cx, &key, sum.clone(), record.timestamp)?;
+                }
+                cx.forward(record.with_value(sum))
+            }
+            What::Context => {
+                let text = describe(
+                    cx.record_metadata(),
+                    record.timestamp,
+                    cx.current_stream_time_ms(),
+                    cx.current_system_time_ms(),
+                    &record.headers,
+                );
+                cx.forward(record.with_value(Value::text(text)))
+            }
+            What::Lookup => {
+                let text = format!("{}/{}", record.value.show(), get(&key)?.show());
+                cx.forward(record.with_value(Value::text(text)))
+            }
+            _ => cx.forward(record),
+        }
+    }
+}
+
+/// What the processor `context` says.
+fn describe(
+    place: Option<RecordMetadata>,
+    timestamp: i64,
+    stream_time: i64,
+    wall_clock: i64,
+    headers: &Headers,
+) -> String {
+    let place = place
+        .map_or_else(|| "none".to_owned(), |place| format!("{}-{}@{}", place.topic, place.partition, place.offset));
+    format!("{place} ts={timestamp} st={stream_time} wc={wall_clock} h={}", headers.as_slice().len())
 }
 
 /// Keys that a store's key can become.

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use kafka_streams_dsl::{Consumed, Materialized};
 
-use crate::build::{Build, timestamp_extractor};
+use crate::build::{Build, Extractor, timestamp_extractor};
 use crate::fault::Fault;
 use crate::node::{AnyKey, Stream, Table};
+use crate::ops::global;
 use crate::ops::materialized::materialized;
 use crate::spec::{Op, TableSource};
 use crate::value::{Key, KeySerde, Value, ValueSerde, ValueType};
@@ -18,17 +19,25 @@ use crate::value::{Key, KeySerde, Value, ValueSerde, ValueType};
 pub fn add(build: &mut Build, op: &Op) -> Result<(), Fault> {
     match op {
         Op::Stream { id, topic, topics, pattern, value, timestamp_extractor, name } => {
-            if pattern.is_some() {
-                return Fault::not_built("stream of a pattern");
-            }
-            let topics: Vec<String> = topics.clone().unwrap_or_else(|| topic.iter().cloned().collect());
-            let stream = build.builder.stream_with(topics, consumed(*value, timestamp_extractor.as_deref(), name)?);
+            let consumed = consumed(*value, timestamp_extractor.as_deref(), name)?;
+            let stream = match pattern {
+                Some(pattern) => build.builder.stream_matching_with(pattern, consumed),
+                None => {
+                    let topics: Vec<String> = topics.clone().unwrap_or_else(|| topic.iter().cloned().collect());
+                    build.builder.stream_with(topics, consumed)
+                }
+            };
             build.put(id, Key::stream(Stream { stream, keys: Arc::new(KeySerde), values: *value }));
             Ok(())
         }
         Op::Table(source) => table(build, source),
-        Op::GlobalTable(_) => Fault::not_built("globalTable"),
-        Op::AddGlobalStore { .. } => Fault::not_built("addGlobalStore"),
+        Op::GlobalTable(source) => {
+            let consumed = consumed(source.value, source.timestamp_extractor.as_deref(), &source.name)?;
+            global::table(build, source, consumed)
+        }
+        Op::AddGlobalStore { topic, value, store, timestamp_extractor, name } => {
+            global::store(build, topic, store, consumed(*value, timestamp_extractor.as_deref(), name)?)
+        }
         _ => Fault::bad_case("no source"),
     }
 }
@@ -54,7 +63,10 @@ fn consumed(values: ValueType, extractor: Option<&str>, name: &Option<String>) -
         consumed = consumed.with_name(name);
     }
     if let Some(extractor) = extractor {
-        consumed = consumed.with_timestamp_extractor(timestamp_extractor(extractor)?);
+        consumed = match timestamp_extractor(extractor)? {
+            Extractor::BuiltIn(extractor) => consumed.with_timestamp_extractor(extractor),
+            Extractor::Custom(extract) => consumed.with_custom_timestamp_extractor(extract),
+        };
     }
     Ok(consumed)
 }

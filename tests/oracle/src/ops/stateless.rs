@@ -7,7 +7,9 @@ use crate::build::Build;
 use crate::fault::Fault;
 use crate::menu::{self, mapper_uses_key};
 use crate::node::{AnyKey, AnyRow, Node, Stream, Table};
+use crate::ops::branch;
 use crate::ops::materialized::materialized;
+use crate::ops::topic::ChosenTopic;
 use crate::spec::{FnOp, Op};
 use crate::value::{Key, Shared, Value, ValueSerde};
 use crate::{each_stream, each_table};
@@ -95,7 +97,9 @@ pub fn add(build: &mut Build, op: &Op) -> Result<(), Fault> {
             });
             put(build, id, node)
         }
-        Op::Split { .. } => Fault::not_built("split"),
+        Op::Split { r#in, branches, default, name, .. } => {
+            branch::split(build, r#in, branches, default.as_ref(), name.as_deref())
+        }
         Op::Repartition { r#in, id, partitions, name } => {
             let node = each_stream!(build.stream(r#in)?, stream => {
                 let mut repartitioned = Repartitioned::with(Shared(stream.keys.clone()), ValueSerde(stream.values));
@@ -110,16 +114,19 @@ pub fn add(build: &mut Build, op: &Op) -> Result<(), Fault> {
             put(build, id, node)
         }
         Op::To { r#in, topic, topic_fn, name, .. } => {
-            if topic_fn.is_some() {
-                return Fault::not_built("to with a topic function");
+            if topic.is_none() && topic_fn.is_none() {
+                return Fault::bad_case("to needs a topic");
             }
-            let Some(topic) = topic else { return Fault::bad_case("to needs a topic") };
             each_stream!(build.stream(r#in)?, stream => {
                 let mut produced = Produced::with(Shared(stream.keys.clone()), ValueSerde(stream.values));
                 if let Some(name) = name {
                     produced = produced.with_name(name);
                 }
-                stream.stream.to_with(topic.as_str(), produced);
+                match (topic, topic_fn) {
+                    (Some(topic), _) => stream.stream.to_with(topic.as_str(), produced),
+                    (None, Some(function)) => stream.stream.to_dynamic_with(ChosenTopic::of(function)?, produced),
+                    (None, None) => {}
+                }
             });
             Ok(())
         }

@@ -9,7 +9,7 @@ use kafka_streams_dsl::{StoreRef, StoreRefs};
 use kafka_streams_state::{
     KeyValueStore, Stores, TimestampedKeyValueStore, TypedStore, TypedStoreBuilder, ValueAndTimestamp, WindowStore,
 };
-use kafka_streams_topology::{StoreIndex, Wiring};
+use kafka_streams_topology::{ProcessorStores, StoreIndex, Wiring};
 
 use crate::build::Build;
 use crate::fault::Fault;
@@ -46,6 +46,8 @@ pub enum AnyStore {
     Timestamped(Rc<TimestampedKeyValueStore<Key, Value>>),
     /// A window store.
     Window(Rc<WindowStore<Key, Value>>),
+    /// The store of a table of counts.
+    Counts(Rc<TimestampedKeyValueStore<Key, i64>>),
 }
 
 /// The stores that a processor is connected to, of which it uses the first; at most [`MOST`].
@@ -86,6 +88,17 @@ impl AnyStoreRef {
 }
 
 impl AnyStore {
+    /// The store of this name, whatever it is: that of a table, a global one, or one of processors.
+    ///
+    /// # Errors
+    /// There is no such store.
+    pub fn named(stores: &ProcessorStores<'_>, name: &str) -> Step<AnyStore> {
+        let key_value = stores.named(name).map(AnyStore::KeyValue);
+        let timestamped = || stores.named(name).map(AnyStore::Timestamped);
+        let counts = || stores.named(name).map(AnyStore::Counts);
+        key_value.or_else(|_| timestamped()).or_else(|_| counts()).or_else(|_| stores.named(name).map(AnyStore::Window))
+    }
+
     /// The value of a key; null for a null key.
     ///
     /// # Errors
@@ -97,6 +110,7 @@ impl AnyStore {
         Ok(match self {
             AnyStore::KeyValue(store) => store.get(key)?.into(),
             AnyStore::Timestamped(store) => store.get(key)?.map(|row| row.value).into(),
+            AnyStore::Counts(store) => store.get(key)?.map_or(Value::Null, |row| Value::Long(row.value)),
             AnyStore::Window(_) => Value::Null,
         })
     }
@@ -114,6 +128,10 @@ impl AnyStore {
                 store.put(cx, key, row.as_ref())
             }
             AnyStore::Window(store) => store.put(cx, key, row.as_ref(), timestamp),
+            AnyStore::Counts(store) => {
+                let row = row.map(|row| ValueAndTimestamp::new(row.number(), timestamp));
+                store.put(cx, key, row.as_ref())
+            }
         }
     }
 }
