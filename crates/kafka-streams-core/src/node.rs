@@ -85,6 +85,13 @@ impl<K: Clone + 'static, V: Clone + 'static> Children<K, V> {
         }
     }
 
+    /// Without the child of this name, and that child alone.
+    pub fn split_off(self, name: &str) -> (Self, Option<Self>) {
+        let (child, others): (Vec<_>, Vec<_>) = self.0.into_iter().partition(|child| *child.name == *name);
+        let child = (!child.is_empty()).then(|| Children(child.into()));
+        (Children(others.into()), child)
+    }
+
     /// Whether there is no node below.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

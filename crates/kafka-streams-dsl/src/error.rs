@@ -81,6 +81,21 @@ pub enum BuildError {
         /// The retention that it must have, in milliseconds.
         retention_ms: i64,
     },
+    /// Results are to be sent when their window closes, and there is no window.
+    #[error(
+        "node {node} waits for windows to close, but what leads to it is not all windowed; suppress the table of a windowed \
+         aggregation, or use a time limit"
+    )]
+    NoWindow {
+        /// The node.
+        node: String,
+    },
+    /// Results are to be emitted when their window closes, and it never does.
+    #[error("node {node} emits when its windows close, but unlimited windows never close; emit on update")]
+    NeverEmits {
+        /// The node.
+        node: String,
+    },
     /// A window store forgets its windows while they can still change.
     #[error(
         "store {store} keeps windows for {retention_ms} ms, but they can change for {needed_ms} ms (size and grace); \

@@ -86,6 +86,8 @@ pub(crate) struct Traits {
     pub(crate) merges: bool,
     /// A join that takes records with null keys: the repartition topics above it let them pass.
     pub(crate) takes_null_keys: bool,
+    /// Of a windowed aggregation: how long after its end a window can change, in milliseconds.
+    pub(crate) grace_ms: Option<i64>,
 }
 
 /// How a node is written, and what else the graph must know of it.

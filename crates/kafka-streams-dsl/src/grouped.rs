@@ -4,12 +4,14 @@ use std::sync::{Arc, OnceLock};
 
 use kafka_streams_core::SharedSerde;
 
-use crate::graph::{Body, Graph, GraphId, TableKind, Traits};
+use crate::cogrouped::CogroupedKStream;
+use crate::graph::{Body, Graph, GraphId, RepartitionNode, TableKind, Traits};
 use crate::lower::{self, StoreSlot, TableStore};
 use crate::node::aggregate::{Aggregate, Aggregation};
 use crate::option::{Grouped, Materialized};
 use crate::view::View;
-use crate::{KStream, KTable, TimeWindowedKStream, TimeWindows, prefix};
+use crate::windows::Windows;
+use crate::{KStream, KTable, prefix};
 
 /// A stream grouped by key. Made by [`group_by_key`](KStream::group_by_key) and [`group_by`](KStream::group_by).
 ///
@@ -141,19 +143,46 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedStream<K, V> {
         self.add(Some(name.into()), prefix::AGGREGATE, None, || None, f, materialized)
     }
 
-    /// Groups the records of each key by windows of time.
+    /// Groups the records of each key by windows: of time ([`TimeWindows`](crate::TimeWindows)), of records that lie
+    /// close together ([`SlidingWindows`](crate::SlidingWindows)), of records without a longer pause between them
+    /// ([`SessionWindows`](crate::SessionWindows)), or one for all time ([`UnlimitedWindows`](crate::UnlimitedWindows)).
     ///
     /// ```
-    /// # use kafka_streams_dsl::{Grouped, Materialized, TimeWindows};
+    /// # use kafka_streams_dsl::{Grouped, Materialized, SessionWindows, TimeWindows};
     /// # use std::time::Duration;
     /// # let clicks = kafka_streams_dsl::StreamsBuilder::new().stream::<String, String>("clicks");
-    /// let clicks_per_minute = clicks
-    ///     .group_by_key(Grouped::default())
+    /// let by_user = clicks.group_by_key(Grouped::default());
+    /// let clicks_per_minute = by_user
     ///     .windowed_by(TimeWindows::of_size_with_no_grace(Duration::from_secs(60)))
     ///     .count(Materialized::named("clicks-per-minute"));
+    /// let clicks_per_visit = by_user
+    ///     .windowed_by(SessionWindows::of_inactivity_gap_with_no_grace(Duration::from_secs(1800)))
+    ///     .count(Materialized::named("clicks-per-visit"));
     /// ```
-    pub fn windowed_by(&self, windows: TimeWindows) -> TimeWindowedKStream<K, V> {
-        TimeWindowedKStream::new(self.clone(), windows)
+    pub fn windowed_by<W: Windows>(&self, windows: W) -> W::Stream<K, V> {
+        windows.window(self)
+    }
+
+    /// Begins an aggregation of several grouped streams into one result: `adder` takes the key, a value of this stream,
+    /// and the result so far. Further streams are added by [`CogroupedKStream::cogroup`].
+    ///
+    /// ```
+    /// # use kafka_streams_dsl::{Grouped, Materialized, StreamsBuilder};
+    /// # let builder = StreamsBuilder::new();
+    /// let orders = builder.stream::<String, i64>("orders").group_by_key(Grouped::default());
+    /// let refunds = builder.stream::<String, String>("refunds").group_by_key(Grouped::default());
+    /// let balances = orders
+    ///     .cogroup(|_customer, amount, balance: i64| balance + amount)
+    ///     .cogroup(&refunds, |_customer, refund, balance| balance - refund.parse().unwrap_or(0))
+    ///     .aggregate(|| 0, Materialized::named("balances"));
+    /// # let _: kafka_streams_dsl::KTable<String, i64> = balances;
+    /// ```
+    pub fn cogroup<A, F>(&self, adder: F) -> CogroupedKStream<K, A>
+    where
+        A: Clone + 'static,
+        F: Fn(&K, V, A) -> A + Send + Sync + 'static,
+    {
+        CogroupedKStream::of(self, adder)
     }
 
     fn do_count(&self, name: Option<String>, materialized: Materialized<K, i64>) -> KTable<K, i64> {
@@ -254,6 +283,29 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedStream<K, V> {
             graph.attach(self.stream.node, *shared);
             return (*shared, vec![*shared]);
         }
+        let node = self.add_repartition(graph, names);
+        if self.name.is_some() {
+            let _ = self.shared.set(node);
+        }
+        (node, vec![node])
+    }
+
+    /// The node below which an aggregation of several streams is attached; its aggregations share `topic`
+    /// (`CogroupedStreamAggregateBuilder.processRepartitions` of the JVM).
+    pub(crate) fn cogrouped_from(&self, graph: &mut Graph, store_name: &str, topic: &OnceLock<GraphId>) -> GraphId {
+        if !self.stream.repartition_required {
+            return self.stream.node;
+        }
+        let names = graph.repartition(self.name.as_deref().unwrap_or(store_name));
+        if let Some(shared) = topic.get() {
+            return *shared;
+        }
+        let node = self.add_repartition(graph, names);
+        let _ = topic.set(node);
+        node
+    }
+
+    fn add_repartition(&self, graph: &mut Graph, names: RepartitionNode) -> GraphId {
         if self.name.is_some() {
             graph.check("repartition topic", &names.topic);
         }
@@ -264,11 +316,12 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedStream<K, V> {
             key_hash: self.stream.key_hash,
         };
         let (name, body) = (names.source.clone(), Body::Repartition(names, lower::repartition(spec)));
-        let node = graph.add(&[self.stream.node], name, Traits::default(), body);
-        if self.name.is_some() {
-            let _ = self.shared.set(node);
-        }
-        (node, vec![node])
+        graph.add(&[self.stream.node], name, Traits::default(), body)
+    }
+
+    /// Tells groupings apart, also those of one stream; clones are the same.
+    pub(crate) fn identity(&self) -> *const () {
+        Arc::as_ptr(&self.shared).cast()
     }
 
     pub(crate) fn stream(&self) -> &KStream<K, V> {

@@ -1,18 +1,19 @@
 //! The DSL: streams and tables, grouped, windowed and aggregated, lowered onto a topology.
 //!
 //! ```text
-//!   StreamsBuilder ──stream──▶ KStream ──group_by(_key)──▶ KGroupedStream ──windowed_by──▶ TimeWindowedKStream
-//!        │                     ▲  │ to_table                     │ count, reduce, aggregate       │
-//!        │ table     to_stream │  ▼                              ▼                                │
+//!   StreamsBuilder ──stream──▶ KStream ──group_by(_key)──▶ KGroupedStream ──windowed_by──▶ TimeWindowedKStream,
+//!        │                     ▲  │ to_table                     │ cogroup ▶ CogroupedKStream     SessionWindowedKStream
+//!        │ table     to_stream │  ▼                              ▼ count, reduce, aggregate       │
 //!        └──────────────────▶ KTable ◀───────────────────────────┴────────────────────────────────┘
-//!                              │ group_by ▶ KGroupedTable ▶ KTable
+//!                              │ group_by ▶ KGroupedTable ▶ KTable;  suppress ▶ KTable
 //!
 //!   operators ──▶ graph (names drawn, nothing decided) ──build()──▶ lower ──▶ Topology
 //! ```
 //!
 //! | module | holds |
 //! |---|---|
-//! | `builder`, `stream`, `table`, `grouped`, `grouped_table`, `windowed` | what the user writes |
+//! | `builder`, `stream`, `table`, `grouped`, `grouped_table`, `windowed`, `session_windowed`, `cogrouped`, `suppress` | what the user writes |
+//! | `time_windows`, `sliding_windows`, `session_windows`, `unlimited_windows`, `windows` | windows of time |
 //! | `join` | joins of them |
 //! | `option` | what can be said about an operator besides its function |
 //! | `graph`, `optimize`, `lower` | the logical graph, its rewriting, and the topology that it becomes |
@@ -42,7 +43,9 @@
 mod branch;
 mod builder;
 mod change_serde;
+mod cogrouped;
 mod dynamic_sink;
+mod emit_strategy;
 mod error;
 mod fallible;
 mod global_table;
@@ -62,17 +65,26 @@ mod option;
 mod prefix;
 mod print;
 mod process;
+mod session_windowed;
+mod session_windowed_serde;
+mod session_windows;
+mod sliding_windows;
 mod stream;
+mod suppress;
 mod table;
 mod table_stream;
 mod time_windowed_serde;
 mod time_windows;
 mod transform_values;
+mod unlimited_windows;
 mod view;
 mod windowed;
+mod windows;
 
 pub use branch::BranchedKStream;
 pub use builder::{StreamsBuilder, Topics};
+pub use cogrouped::{CogroupedKStream, SessionWindowedCogroupedKStream, TimeWindowedCogroupedKStream};
+pub use emit_strategy::EmitStrategy;
 pub use error::BuildError;
 pub use global_table::GlobalKTable;
 pub use grouped::KGroupedStream;
@@ -87,12 +99,18 @@ pub use kafka_streams_topology::{
 };
 pub use optimize::Optimization;
 pub use option::{
-    Branched, Consumed, Grouped, Joined, Materialized, Printed, Produced, Repartitioned, StreamJoined, TableJoined,
-    WindowStoreSupplier,
+    Branched, BufferConfig, Consumed, EagerBufferConfig, Grouped, Joined, Materialized, Printed, Produced,
+    Repartitioned, StreamJoined, StrictBufferConfig, Suppressed, TableJoined, WindowStoreSupplier,
 };
+pub use session_windowed::SessionWindowedKStream;
+pub use session_windowed_serde::SessionWindowedSerde;
+pub use session_windows::SessionWindows;
+pub use sliding_windows::SlidingWindows;
 pub use stream::KStream;
 pub use table::KTable;
 pub use time_windowed_serde::TimeWindowedSerde;
 pub use time_windows::TimeWindows;
 pub use transform_values::{TransformContext, ValueTransformerWithKey};
+pub use unlimited_windows::UnlimitedWindows;
 pub use windowed::TimeWindowedKStream;
+pub use windows::Windows;

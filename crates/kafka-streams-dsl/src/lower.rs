@@ -16,6 +16,7 @@ pub(crate) mod foreign_key;
 mod global;
 pub(crate) mod stream_join;
 mod supplied;
+pub(crate) mod suppress;
 pub(crate) mod table_join;
 mod transform;
 
@@ -184,6 +185,10 @@ pub(crate) struct TableParts<S, K, V> {
 
 impl<B: StoreBuilder> TableStore<B> {
     fn add(self, site: &mut Site<'_>) -> Result<Option<StoreRef<B::Store>>, TopologyError> {
+        // Several nodes may write one store; the first that is written adds it.
+        if let Some(store) = self.slot.get() {
+            return Ok(Some(*store));
+        }
         let Some(builder) = self.builder.filter(|_| self.table.facts(site.tables).materialized) else {
             return Ok(None);
         };

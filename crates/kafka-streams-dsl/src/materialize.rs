@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use kafka_streams_core::SharedSerde;
 use kafka_streams_state::{
-    StoreKind, TimestampedKeyValueStoreBuilder, TimestampedWindowStoreBuilder, TypedStoreBuilder,
+    SessionStoreBuilder, StoreKind, TimestampedKeyValueStoreBuilder, TimestampedWindowStoreBuilder, TypedStoreBuilder,
 };
 
 use crate::graph::Graph;
 use crate::option::Materialized;
 use crate::time_windows::millis;
-use crate::{BuildError, TimeWindows};
+use crate::windows::FixedWindows;
+use crate::{BuildError, SessionWindows};
 
 /// Caching and logging, for builders of different types.
 macro_rules! configured {
@@ -49,18 +50,46 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
         &self,
         graph: &mut Graph,
         name: &str,
-        windows: TimeWindows,
+        windows: FixedWindows,
+        on_close: bool,
         keys: &SharedSerde<K>,
         values: &SharedSerde<V>,
     ) -> TimestampedWindowStoreBuilder<K, V> {
-        let needed_ms = windows.size_and_grace_ms();
-        let retention_ms = self.retention.map_or(needed_ms, millis);
-        if retention_ms < needed_ms {
-            graph.errors.push(BuildError::RetentionTooShort { store: name.to_owned(), retention_ms, needed_ms });
+        let retention_ms = self.retention_ms(graph, name, windows.retention_ms());
+        let kind = StoreKind::Window { window_size_ms: windows.size_ms(), retention_ms, retain_duplicates: false };
+        let (name, keys, values): (Arc<str>, _, _) = (name.into(), keys.clone(), values.clone());
+        let store = TypedStoreBuilder::new(name, kind, self.persistent, keys, values).with_grace_ms(windows.grace_ms());
+        let builder = configured!(self, store);
+        match (on_close, windows) {
+            (false, _) => builder,
+            (true, FixedWindows::Sliding(_)) => builder.with_time_index().with_caching_disabled(),
+            (true, _) => builder.with_time_index(),
         }
-        let kind = StoreKind::Window { window_size_ms: windows.size_ms, retention_ms, retain_duplicates: false };
+    }
+
+    /// The store of a table of sessions, which keeps a session until it can change no more, or longer.
+    pub(crate) fn session_store(
+        &self,
+        graph: &mut Graph,
+        name: &str,
+        windows: SessionWindows,
+        on_close: bool,
+        keys: &SharedSerde<K>,
+        values: &SharedSerde<V>,
+    ) -> SessionStoreBuilder<K, V> {
+        let retention_ms = self.retention_ms(graph, name, windows.gap_and_grace_ms());
+        let kind = StoreKind::Session { retention_ms };
         let (name, keys, values): (Arc<str>, _, _) = (name.into(), keys.clone(), values.clone());
         let store = TypedStoreBuilder::new(name, kind, self.persistent, keys, values).with_grace_ms(windows.grace_ms);
-        configured!(self, store)
+        let builder = configured!(self, store);
+        if on_close { builder.with_time_index().with_caching_disabled() } else { builder }
+    }
+
+    fn retention_ms(&self, graph: &mut Graph, store: &str, needed_ms: i64) -> i64 {
+        let retention_ms = self.retention.map_or(needed_ms, millis);
+        if retention_ms < needed_ms {
+            graph.errors.push(BuildError::RetentionTooShort { store: store.to_owned(), retention_ms, needed_ms });
+        }
+        retention_ms
     }
 }

@@ -1,11 +1,15 @@
 //! The nodes that keep state: what a record does there, in each task. Stateless nodes are closures beside their operator.
 
 pub(crate) mod aggregate;
+pub(crate) mod emit_on_close;
 pub(crate) mod foreign_key;
+pub(crate) mod session_aggregate;
+pub(crate) mod sliding_aggregate;
 pub(crate) mod stream_global_table_join;
 pub(crate) mod stream_self_join;
 pub(crate) mod stream_stream_join;
 pub(crate) mod stream_table_join;
+pub(crate) mod suppress;
 pub(crate) mod table_aggregate;
 pub(crate) mod table_map;
 pub(crate) mod table_select;

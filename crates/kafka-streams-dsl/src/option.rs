@@ -13,6 +13,7 @@ mod produced;
 mod repartitioned;
 mod serdes;
 mod stream_joined;
+mod suppressed;
 mod table_joined;
 mod window_store_supplier;
 
@@ -26,5 +27,6 @@ pub use printed::Printed;
 pub use produced::Produced;
 pub use repartitioned::Repartitioned;
 pub use stream_joined::StreamJoined;
+pub use suppressed::{BufferConfig, EagerBufferConfig, StrictBufferConfig, Suppressed};
 pub use table_joined::TableJoined;
 pub use window_store_supplier::WindowStoreSupplier;

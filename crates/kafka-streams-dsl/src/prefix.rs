@@ -2,6 +2,8 @@
 
 pub(crate) const AGGREGATE: &str = "KSTREAM-AGGREGATE-";
 pub(crate) const BRANCH: &str = "KSTREAM-BRANCH-";
+pub(crate) const COGROUP_AGGREGATE: &str = "COGROUPKSTREAM-AGGREGATE-";
+pub(crate) const COGROUP_MERGE: &str = "COGROUPKSTREAM-MERGE-";
 pub(crate) const FILTER: &str = "KSTREAM-FILTER-";
 pub(crate) const FLAT_MAP: &str = "KSTREAM-FLATMAP-";
 pub(crate) const FLAT_MAP_VALUES: &str = "KSTREAM-FLATMAPVALUES-";
@@ -31,6 +33,7 @@ pub(crate) const REPARTITION: &str = "KSTREAM-REPARTITION-";
 pub(crate) const SELECT_KEY: &str = "KSTREAM-KEY-SELECT-";
 pub(crate) const SINK: &str = "KSTREAM-SINK-";
 pub(crate) const SOURCE: &str = "KSTREAM-SOURCE-";
+pub(crate) const SUPPRESS: &str = "KTABLE-SUPPRESS-";
 pub(crate) const TO_TABLE: &str = "KSTREAM-TOTABLE-";
 pub(crate) const WINDOWED: &str = "KSTREAM-WINDOWED-";
 pub(crate) const TABLE_AGGREGATE: &str = "KTABLE-AGGREGATE-";

@@ -44,7 +44,7 @@ pub struct KStream<K, V> {
 
 /// What changes of the records.
 pub(crate) const SAME: Traits =
-    Traits { changes_key: false, changes_value: false, merges: false, takes_null_keys: false };
+    Traits { changes_key: false, changes_value: false, merges: false, takes_null_keys: false, grace_ms: None };
 pub(crate) const NEW_KEY: Traits = Traits { changes_key: true, ..SAME };
 pub(crate) const NEW_VALUE: Traits = Traits { changes_value: true, ..SAME };
 

@@ -47,14 +47,16 @@ impl TimeWindows {
 
     /// The windows of a record of this time, which is not negative, in ascending order (`TimeWindows.windowsFor` of the
     /// JVM).
-    pub(crate) fn windows_for(self, timestamp: Timestamp) -> impl Iterator<Item = Window> {
+    pub(crate) fn windows_for(self, timestamp: Timestamp) -> WindowsFor {
         let TimeWindows { size_ms, advance_ms, .. } = self;
         let advance = advance_ms.max(1);
         let first = timestamp.saturating_sub(size_ms).saturating_add(advance).max(0) / advance * advance;
-        let next = move |start: &Timestamp| start.checked_add(advance);
-        std::iter::successors(Some(first), next)
-            .take_while(move |start| *start <= timestamp)
-            .map(move |start| Window::of_size(start, size_ms))
+        TimeWindows::windows_from(first, advance, size_ms, timestamp)
+    }
+
+    /// The windows of this size from `first` on that have begun at `timestamp`.
+    pub(crate) fn windows_from(first: Timestamp, advance: i64, size_ms: i64, timestamp: Timestamp) -> WindowsFor {
+        WindowsFor { next: Some(first), advance, size_ms, timestamp }
     }
 
     /// For how long a window can change after its start, in milliseconds.
@@ -72,6 +74,26 @@ impl TimeWindows {
             () => return Ok(()),
         };
         Err(BuildError::IllegalWindows { size_ms, advance_ms, grace_ms, rule })
+    }
+}
+
+/// Windows of one size, at equal distances, up to those that begin at a moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WindowsFor {
+    next: Option<Timestamp>,
+    advance: i64,
+    size_ms: i64,
+    timestamp: Timestamp,
+}
+
+impl Iterator for WindowsFor {
+    type Item = Window;
+
+    #[inline]
+    fn next(&mut self) -> Option<Window> {
+        let start = self.next.filter(|start| *start <= self.timestamp)?;
+        self.next = start.checked_add(self.advance);
+        Some(Window::of_size(start, self.size_ms))
     }
 }
 

@@ -6,7 +6,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use kafka_streams_core::{Failure, Step};
-use kafka_streams_state::{TimestampedKeyValueStore, TimestampedWindowStore, ValueAndTimestamp, Windowed};
+use kafka_streams_state::{
+    SessionStore, SuppressBuffer, TimestampedKeyValueStore, TimestampedWindowStore, ValueAndTimestamp, Window, Windowed,
+};
 use kafka_streams_topology::{StoreIndex, Wiring};
 
 use crate::lower::StoreSlot;
@@ -76,6 +78,20 @@ impl<K: 'static, V: 'static> View<Windowed<K>, V> {
     }
 }
 
+impl<K: 'static, V: 'static> View<Windowed<K>, V> {
+    /// Reads the store of a table of sessions.
+    pub(crate) fn of_session_store(slot: StoreSlot<SessionStore<K, V>>) -> Self {
+        View(Arc::new(slot))
+    }
+}
+
+impl<K: 'static, V: 'static> View<K, V> {
+    /// Reads a table whose changes wait in a buffer: of a key that waits, the row before.
+    pub(crate) fn suppressed(parent: View<K, V>, buffer: StoreSlot<SuppressBuffer<K, V>>) -> Self {
+        View(Arc::new(Suppressed { parent, buffer }))
+    }
+}
+
 impl<K, V> Clone for View<K, V> {
     fn clone(&self) -> Self {
         View(self.0.clone())
@@ -120,6 +136,45 @@ where
 
     fn open(&self, wiring: &Wiring<'_>) -> Step<Getter<K, V>> {
         (self.open)(wiring)
+    }
+}
+
+impl<K: 'static, V: 'static> Readable<Windowed<K>, V> for StoreSlot<SessionStore<K, V>> {
+    fn stores(&self) -> Vec<StoreIndex> {
+        self.get().into_iter().map(|store| store.index()).collect()
+    }
+
+    fn open(&self, wiring: &Wiring<'_>) -> Step<Getter<Windowed<K>, V>> {
+        let store = wiring.store(*self.get().ok_or_else(no_store)?)?;
+        Ok(Rc::new(move |session| {
+            let Window { start, end } = session.window;
+            let value = store.fetch_session(&session.key, start, end)?;
+            Ok(value.map(|value| ValueAndTimestamp::new(value, end)))
+        }))
+    }
+}
+
+struct Suppressed<K, V> {
+    parent: View<K, V>,
+    buffer: StoreSlot<SuppressBuffer<K, V>>,
+}
+
+/// The time of a row that is not known: nodes above a buffer say what the row was, and not since when.
+const NO_TIME: i64 = -1;
+
+impl<K: 'static, V: 'static> Readable<K, V> for Suppressed<K, V> {
+    fn stores(&self) -> Vec<StoreIndex> {
+        let buffer = self.buffer.get().map(|buffer| buffer.index());
+        buffer.into_iter().chain(self.parent.stores()).collect()
+    }
+
+    fn open(&self, wiring: &Wiring<'_>) -> Step<Getter<K, V>> {
+        let buffer = wiring.store(*self.buffer.get().ok_or_else(no_store)?)?;
+        let parent = self.parent.open(wiring)?;
+        Ok(Rc::new(move |key| match buffer.prior_value(key)? {
+            Some(prior) => Ok(prior.map(|value| ValueAndTimestamp::new(value, NO_TIME))),
+            None => parent(key),
+        }))
     }
 }
 

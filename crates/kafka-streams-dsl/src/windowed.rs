@@ -3,32 +3,43 @@
 use std::sync::Arc;
 
 use kafka_streams_core::SharedSerde;
-use kafka_streams_state::Windowed;
+use kafka_streams_state::{TimestampedWindowStoreBuilder, Windowed};
 
-use crate::graph::{Body, TableKind, Traits};
+use crate::graph::{Body, Graph, GraphId, TableKind, Traits};
 use crate::lower::{self, StoreSlot, TableStore};
+use crate::node::sliding_aggregate::SlidingAggregate;
 use crate::node::window_aggregate::{WindowAggregate, WindowAggregation};
 use crate::option::Materialized;
 use crate::time_windowed_serde::base_key;
 use crate::view::View;
-use crate::{KGroupedStream, KTable, TimeWindowedSerde, TimeWindows, prefix};
+use crate::windows::FixedWindows;
+use crate::{BuildError, EmitStrategy, KGroupedStream, KTable, TimeWindowedSerde, prefix};
 
-/// A grouped stream in windows of time. Made by [`windowed_by`](KGroupedStream::windowed_by).
+/// A grouped stream in windows of time: tumbling, hopping, sliding or unlimited ones. Made by
+/// [`windowed_by`](KGroupedStream::windowed_by).
 ///
 /// A record counts for each of its windows until the window is closed: until this aggregation has seen a record whose
-/// time is the window's end and grace, or later. What comes after that is late, and dropped. Records with a null key are
-/// dropped, null values are aggregated. The time of a result is the highest of the times of the records in it.
+/// time is the window's end and grace, or later (for sliding windows: later than that). What comes after that is late, and
+/// dropped. Records with a null key are dropped; null values are aggregated, but for sliding windows they are dropped,
+/// too. The time of a result is the highest of the times of the records in it.
 pub struct TimeWindowedKStream<K, V> {
     grouped: KGroupedStream<K, V>,
-    windows: TimeWindows,
+    windows: FixedWindows,
+    emit: EmitStrategy,
 }
 
 impl<K: Clone + 'static, V: Clone + 'static> TimeWindowedKStream<K, V> {
-    pub(crate) fn new(grouped: KGroupedStream<K, V>, windows: TimeWindows) -> Self {
+    pub(crate) fn new(grouped: KGroupedStream<K, V>, windows: FixedWindows) -> Self {
         if let Err(error) = windows.check() {
             grouped.stream().graph.lock().errors.push(error);
         }
-        TimeWindowedKStream { grouped, windows }
+        TimeWindowedKStream { grouped, windows, emit: EmitStrategy::default() }
+    }
+
+    /// When results are sent on: with every update, or once, when their window is closed. See [`EmitStrategy`].
+    #[must_use]
+    pub fn emit_strategy(self, emit: EmitStrategy) -> Self {
+        TimeWindowedKStream { emit, ..self }
     }
 
     /// The number of records of each key and window.
@@ -156,7 +167,10 @@ impl<K: Clone + 'static, V: Clone + 'static> TimeWindowedKStream<K, V> {
     }
 
     fn do_count(&self, name: Option<String>, materialized: Materialized<K, i64>) -> KTable<Windowed<K>, i64> {
-        self.grouped.burn_for_count(&materialized);
+        // Sliding windows came when the JVM no longer drew a number too many.
+        if !matches!(self.windows, FixedWindows::Sliding(_)) {
+            self.grouped.burn_for_count(&materialized);
+        }
         self.do_aggregate(name, || 0, |_, _, count| count + 1, materialized)
     }
 
@@ -202,26 +216,35 @@ impl<K: Clone + 'static, V: Clone + 'static> TimeWindowedKStream<K, V> {
         I: Fn() -> Option<A> + Send + Sync + 'static,
         F: Fn(&K, V, Option<A>) -> Option<A> + Send + Sync + 'static,
     {
-        let (grouped, windows) = (&self.grouped, self.windows);
+        let (grouped, windows, on_close) = (&self.grouped, self.windows, self.emit.on_close);
         let mut graph = grouped.stream().graph.lock();
         let store_name = graph.store_name(materialized.store.as_ref(), prefix);
         let name = graph.node_name(name, prefix);
+        if on_close && matches!(windows, FixedWindows::Unlimited(_)) {
+            graph.errors.push(BuildError::NeverEmits { node: name.clone() });
+        }
         let (parent, sources) = grouped.aggregated_from(&mut graph, &store_name);
         let (keys, results) = (materialized.key_serde(&grouped.keys), materialized.values.or_inherited(inherited));
-        let builder = materialized.window_store(&mut graph, &store_name, windows, &keys, &results);
+        let builder = materialized.window_store(&mut graph, &store_name, windows, on_close, &keys, &results);
         let (table, slot) = (graph.add_table(TableKind::Aggregate, true), StoreSlot::default());
-        let aggregation =
-            Arc::new(WindowAggregation { windows, keys: grouped.keys.clone(), results: results.clone(), init, f });
+        let aggregation = WindowAggregation {
+            windows,
+            on_close,
+            keys: grouped.keys.clone(),
+            values: grouped.values.clone(),
+            results: results.clone(),
+            init,
+            f,
+        };
         let store = TableStore { table, builder: Some(builder), slot: slot.clone() };
-        let lowering = lower::table::<K, V, _, _, _, _>(store, move |parts| WindowAggregate::new(&aggregation, parts));
-        let node = graph.add(&[parent], name, Traits::default(), Body::Node(lowering));
+        let node = add_node(&mut graph, parent, name, store, aggregation);
         drop(graph);
         KTable {
             graph: grouped.stream().graph.clone(),
             node,
             table,
             sources,
-            keys: Arc::new(TimeWindowedSerde::shared(keys, windows.size_ms)),
+            keys: Arc::new(TimeWindowedSerde::shared(keys, windows.size_ms())),
             values: Some(results),
             key_hash: Some(base_key),
             store_name: materialized.store.map(Into::into),
@@ -230,8 +253,34 @@ impl<K: Clone + 'static, V: Clone + 'static> TimeWindowedKStream<K, V> {
     }
 }
 
+/// Adds the node of an aggregation by windows of time.
+pub(crate) fn add_node<K, V, A, I, F>(
+    graph: &mut Graph,
+    parent: GraphId,
+    name: String,
+    store: TableStore<TimestampedWindowStoreBuilder<K, A>>,
+    aggregation: WindowAggregation<K, V, A, I, F>,
+) -> GraphId
+where
+    K: Clone + 'static,
+    V: Clone + 'static,
+    A: Clone + 'static,
+    I: Fn() -> Option<A> + Send + Sync + 'static,
+    F: Fn(&K, V, Option<A>) -> Option<A> + Send + Sync + 'static,
+{
+    let traits = Traits { grace_ms: Some(aggregation.windows.grace_ms()), ..Traits::default() };
+    let (windows, aggregation) = (aggregation.windows, Arc::new(aggregation));
+    let lowering = match windows {
+        FixedWindows::Sliding(_) => {
+            lower::table::<K, V, _, _, _, _>(store, move |parts| SlidingAggregate::new(&aggregation, parts))
+        }
+        _ => lower::table::<K, V, _, _, _, _>(store, move |parts| WindowAggregate::new(&aggregation, parts)),
+    };
+    graph.add(&[parent], name, traits, Body::Node(lowering))
+}
+
 impl<K, V> Clone for TimeWindowedKStream<K, V> {
     fn clone(&self) -> Self {
-        TimeWindowedKStream { grouped: self.grouped.clone(), windows: self.windows }
+        TimeWindowedKStream { grouped: self.grouped.clone(), windows: self.windows, emit: self.emit }
     }
 }

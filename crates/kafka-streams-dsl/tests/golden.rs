@@ -5,14 +5,14 @@
 
 use std::time::Duration;
 
-use kafka_streams_core::serde::{I64Serde, StringSerde};
+use kafka_streams_core::serde::{I64Serde, OptionSerde, StringSerde};
 use kafka_streams_core::{
     Context, FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, Processor, Record, RecordContext, Step,
 };
 use kafka_streams_dsl::{
-    Branched, Consumed, GlobalKTable, Grouped, Joined, KStream, KTable, Materialized, Naming, Optimization, Printed,
-    Produced, Repartitioned, StreamsBuilder, TimeWindows, TopicNameExtractor, TransformContext,
-    ValueTransformerWithKey,
+    Branched, BufferConfig, Consumed, GlobalKTable, Grouped, Joined, KStream, KTable, Materialized, Naming,
+    Optimization, Printed, Produced, Repartitioned, SessionWindows, SlidingWindows, StreamsBuilder, Suppressed,
+    TimeWindowedSerde, TimeWindows, TopicNameExtractor, TransformContext, ValueTransformerWithKey,
 };
 
 /// Builds with the JVM's numbers and compares the text, which is the JVM's and not to be updated.
@@ -64,6 +64,59 @@ fn count_with_an_unnamed_store_draws_one_number_more() {
     check("count-materialized-without-name", &[], |builder| {
         let grouped = strings(builder, "in").group_by_key(Grouped::default());
         grouped.count(Materialized::with(StringSerde, I64Serde));
+    });
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn sessions_are_counted_as_all_else_is() {
+    let sessions = SessionWindows::of_inactivity_gap_with_no_grace(SECOND);
+    check("session-count", &[], |builder| {
+        strings(builder, "in").group_by_key(Grouped::default()).windowed_by(sessions).count(unnamed());
+    });
+    check("session-count-materialized-without-name", &[], |builder| {
+        let grouped = strings(builder, "in").group_by_key(Grouped::default());
+        grouped.windowed_by(sessions).count(Materialized::with(StringSerde, I64Serde));
+    });
+}
+
+#[test]
+fn sliding_windows_draw_no_number_too_many() {
+    check("sliding-count-materialized-without-name", &[], |builder| {
+        let grouped = strings(builder, "in").group_by_key(Grouped::default());
+        let windowed = grouped.windowed_by(SlidingWindows::of_time_difference_with_no_grace(SECOND));
+        windowed.count(Materialized::with(StringSerde, I64Serde));
+    });
+}
+
+#[test]
+fn a_suppressed_table_has_a_buffer() {
+    let declare = |builder: &StreamsBuilder, name: Option<&str>| {
+        let grouped = strings(builder, "in").group_by_key(Grouped::default());
+        let counts = grouped.windowed_by(TimeWindows::of_size_with_no_grace(SECOND)).count(unnamed());
+        let suppressed = Suppressed::until_window_closes(BufferConfig::unbounded());
+        let suppressed = name.into_iter().fold(suppressed, Suppressed::with_name);
+        let serdes = Produced::with(TimeWindowedSerde::new(StringSerde, SECOND), OptionSerde(I64Serde));
+        counts.suppress(suppressed).to_stream().to_with("out", serdes);
+    };
+    check("windowed-suppress", &[], |builder| declare(builder, None));
+    check("suppress-named", &[], |builder| declare(builder, Some("sup")));
+}
+
+#[test]
+fn streams_that_are_aggregated_together_share_a_store() {
+    check("cogroup", &[], |builder| {
+        let a = strings(builder, "a").group_by_key(Grouped::default());
+        let b = strings(builder, "b").select_key(|k, _| k.clone()).group_by_key(Grouped::default());
+        let both = a.cogroup(|_, v, all: String| all + &v).cogroup(&b, |_, v, all| all + &v);
+        both.aggregate(String::new, unnamed()).to_stream().to("out");
+    });
+    check("cogroup-named", &[], |builder| {
+        let a = strings(builder, "a").group_by_key(Grouped::default());
+        let b = strings(builder, "b").select_key(|k, _| k.clone()).group_by_key(Grouped::named("gg"));
+        let both = a.cogroup(|_, v, all: String| all + &v).cogroup(&b, |_, v, all| all + &v);
+        both.aggregate_named("cg", String::new, Materialized::named("cgs")).to_stream().to("out");
     });
 }
 

@@ -139,11 +139,6 @@ impl<K: 'static, V: 'static> SessionStore<K, V> {
         self.segments().map(Segments::observed)
     }
 
-    /// Whether someone below wants old values.
-    pub fn sends_old_values(&self) -> bool {
-        self.layers.sends_old_values()
-    }
-
     /// [`KeyValueStore::set_flush_listener`](crate::KeyValueStore::set_flush_listener), with sessions as keys. The
     /// record's timestamp is the session's end (`SessionCacheFlushListener` of the JVM).
     pub fn set_flush_listener(&self, send_old_values: bool, listener: FlushListener<Windowed<K>, V>) -> bool {
@@ -178,7 +173,7 @@ impl<K: 'static, V: 'static> SessionStore<K, V> {
         let mut wanted = Vec::new();
         let bounds = self.write_key(key, &mut wanted).and_then(|()| {
             let segments = self.segments()?;
-            let from = earliest_end.max(segments.earliest_visible()).max(0);
+            let from = earliest_end.max(self.layers.earliest_readable(segments)).max(0);
             let to = segments.newest();
             let rule = segments.rule();
             Ok((from <= to).then(|| (from, rule.segment(from), rule.segment(to))))

@@ -242,7 +242,7 @@ impl<K: 'static, V: 'static> WindowStore<K, V> {
     /// What of the starts `from..=to` is visible; `None` if nothing is.
     fn visible(&self, from: Timestamp, to: Timestamp) -> Step<Option<Span>> {
         let segments = self.segments()?;
-        let from = from.max(segments.earliest_visible()).max(0);
+        let from = from.max(self.layers.earliest_readable(segments)).max(0);
         let to = to.min(segments.newest());
         let rule = segments.rule();
         Ok((from <= to).then(|| Span { from, to, low: rule.segment(from), high: rule.segment(to) }))

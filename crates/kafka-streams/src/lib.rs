@@ -77,9 +77,11 @@ pub mod prelude {
     /// What [`StreamsBuilder::build`] returns on a mistake in the topology: all that it found.
     pub use kafka_streams_dsl::BuildError as TopologyError;
     pub use kafka_streams_dsl::{
-        Branched, BranchedKStream, Consumed, ConsumerRecord, GlobalKTable, Grouped, Joined, KGroupedStream, KStream,
-        KTable, Materialized, Optimization, Printed, Produced, Repartitioned, StreamPartitioner, StreamsBuilder,
-        TimeWindowedKStream, TimeWindows, TopicNameExtractor, TransformContext, ValueTransformerWithKey,
+        Branched, BranchedKStream, BufferConfig, CogroupedKStream, Consumed, ConsumerRecord, EmitStrategy,
+        GlobalKTable, Grouped, Joined, KGroupedStream, KStream, KTable, Materialized, Optimization, Printed, Produced,
+        Repartitioned, SessionWindowedKStream, SessionWindows, SlidingWindows, StreamPartitioner, StreamsBuilder,
+        Suppressed, TimeWindowedKStream, TimeWindows, TopicNameExtractor, TransformContext, UnlimitedWindows,
+        ValueTransformerWithKey,
     };
     pub use kafka_streams_naming::Naming;
     pub use kafka_streams_runtime::config::{ProcessingGuarantee, StreamsConfig};
@@ -89,8 +91,8 @@ pub mod prelude {
     #[cfg(feature = "json")]
     pub use kafka_streams_serde_json::{Json, JsonSerde};
     pub use kafka_streams_state::{
-        KeyValueStore, Stores, TimestampedKeyValueStore, TimestampedWindowStore, ValueAndTimestamp, Window,
-        WindowStore, Windowed,
+        KeyValueStore, SessionStore, Stores, TimestampedKeyValueStore, TimestampedWindowStore, ValueAndTimestamp,
+        Window, WindowStore, Windowed,
     };
     pub use kafka_streams_topology::{
         OffsetReset, ProcessorStores, ProcessorSupplier, StoreRef, TopicPattern, TopicStore, Topology, TopologyBuilder,

@@ -4,7 +4,10 @@
 //! [`each_table!`](crate::each_table) run one generic function on whichever it is.
 
 use kafka_streams_core::SharedSerde;
-use kafka_streams_dsl::{KGroupedStream, KGroupedTable, KStream, KTable, TimeWindowedKStream, Windowed};
+use kafka_streams_dsl::{
+    CogroupedKStream, KGroupedStream, KGroupedTable, KStream, KTable, SessionWindowedCogroupedKStream,
+    SessionWindowedKStream, TimeWindowedCogroupedKStream, TimeWindowedKStream, Windowed,
+};
 
 use crate::value::{Key, KeyText, Row, Value, ValueType};
 
@@ -23,6 +26,14 @@ pub enum Node {
     GroupedTable(GroupedTable),
     /// A stream grouped by windows of time.
     TimeWindowed(TimeWindowed),
+    /// A stream grouped by sessions.
+    SessionWindowed(SessionWindowed),
+    /// Grouped streams.
+    Cogrouped(AnyCogrouped),
+    /// Grouped streams in windows of time.
+    TimeWindowedCogrouped(TimeWindowedCogrouped),
+    /// Grouped streams in sessions.
+    SessionWindowedCogrouped(SessionWindowedCogrouped),
 }
 
 /// A stream.
@@ -76,6 +87,55 @@ pub struct TimeWindowed {
     pub size_ms: u64,
     /// The type of its values.
     pub values: ValueType,
+}
+
+/// A stream grouped by sessions.
+#[derive(Clone)]
+pub struct SessionWindowed {
+    /// The windowed stream.
+    pub windowed: SessionWindowedKStream<Key, Value>,
+    /// The type of its values.
+    pub values: ValueType,
+}
+
+/// Grouped streams.
+#[derive(Clone)]
+pub struct Cogrouped<K: 'static> {
+    /// The grouped streams.
+    pub grouped: CogroupedKStream<K, Value>,
+    /// How their keys are written.
+    pub keys: SharedSerde<K>,
+    /// The type of the results.
+    pub out: ValueType,
+}
+
+/// Grouped streams of either kind of keys.
+#[derive(Clone)]
+pub enum AnyCogrouped {
+    /// Plain keys.
+    Plain(Cogrouped<Key>),
+    /// Keys in windows.
+    Windowed(Cogrouped<Windowed<Key>>),
+}
+
+/// Grouped streams in windows of time.
+#[derive(Clone)]
+pub struct TimeWindowedCogrouped {
+    /// The windowed streams.
+    pub windowed: TimeWindowedCogroupedKStream<Key, Value>,
+    /// The size of their windows in milliseconds.
+    pub size_ms: u64,
+    /// The type of the results.
+    pub out: ValueType,
+}
+
+/// Grouped streams in sessions.
+#[derive(Clone)]
+pub struct SessionWindowedCogrouped {
+    /// The windowed streams.
+    pub windowed: SessionWindowedCogroupedKStream<Key, Value>,
+    /// The type of the results.
+    pub out: ValueType,
 }
 
 /// A stream of either kind of keys.

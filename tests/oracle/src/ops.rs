@@ -21,3 +21,4 @@ pub mod suppress;
 pub mod table;
 pub mod topic;
 pub mod window;
+pub mod window_aggregate;

@@ -84,6 +84,14 @@ impl Driver {
         }
     }
 
+    /// Lets aggregations that emit on close look for closed windows once in so many milliseconds, and not at every record.
+    pub fn with_close_interval(mut self, window_close_ms: i64) -> Self {
+        for part in &mut self.parts {
+            part.cx.emit_intervals.window_close_ms = window_close_ms;
+        }
+        self
+    }
+
     /// Pipes a record with text or without, and follows it to the end.
     pub fn pipe(&mut self, topic: &str, key: Option<&str>, value: Option<&str>, timestamp: i64) {
         let bytes = |text: Option<&str>| text.map(|text| text.as_bytes().to_vec());

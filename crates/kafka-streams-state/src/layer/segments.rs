@@ -59,7 +59,17 @@ impl ExpiryRule {
     /// The segment of a window start (or session end): `start / max(retention / 2, 60 s)`.
     #[inline]
     pub(crate) fn segment(self, start: Timestamp) -> i64 {
-        (start.max(0) / (self.retention_ms / 2).max(SEGMENT_INTERVAL_MIN_MS)) << u32::from(self.indexed)
+        (start.max(0) / self.interval()) << u32::from(self.indexed)
+    }
+
+    /// The first window start of a segment.
+    fn start_of(self, segment: i64) -> Timestamp {
+        (segment >> u32::from(self.indexed)).saturating_mul(self.interval())
+    }
+
+    #[inline]
+    fn interval(self) -> i64 {
+        (self.retention_ms / 2).max(SEGMENT_INTERVAL_MIN_MS)
     }
 
     /// The time of a row.
@@ -185,6 +195,11 @@ impl Segments {
     #[inline]
     pub(crate) fn earliest_visible(&self) -> Timestamp {
         self.rule.earliest_visible(self.observed.get())
+    }
+
+    /// The earliest start that is in a segment that is alive.
+    pub(crate) fn earliest_alive(&self) -> Timestamp {
+        self.rule.start_of(self.rule.lowest_live(self.observed.get()))
     }
 
     /// The latest start that was written below the cache; -1 before the first.

@@ -5,7 +5,9 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use kafka_streams_core::{Failure, Headers, OutputRecord, PartitionChoice, RecordContext, RouteId, Step, TaskContext};
+use kafka_streams_core::{
+    Failure, Headers, OutputRecord, PartitionChoice, RecordContext, RouteId, Step, TaskContext, Timestamp,
+};
 
 use super::cache::{DirtyEntry, Evicted, StoreCache};
 use super::merge::merge;
@@ -312,6 +314,12 @@ impl Layers {
         Failure::store(&self.name, error)
     }
 
+    /// The earliest time of a window or session that a walk may see. With a cache that is as early as there are rows:
+    /// the JVM finds whatever its cache holds, expired or not, and late records are put together with that.
+    pub(crate) fn earliest_readable(&self, segments: &Segments) -> Timestamp {
+        if self.cache.is_some() { segments.earliest_alive() } else { segments.earliest_visible() }
+    }
+
     /// Whether a row is of a window that has not expired; true for rows without a window.
     #[inline]
     fn is_visible(&self, key: &[u8]) -> Step<bool> {
@@ -439,6 +447,10 @@ impl Layers {
         if new.is_none() || sends_old_values {
             below = self.read_below(key)?;
             if new.is_none() && below.value.is_none() {
+                // A window that has expired is nothing to those below, but a walk would find it, also after a restore.
+                if self.segments.is_some() && self.get_below(key, |value| value.is_some())? {
+                    self.write_below(cx, Place::Unknown, key, None)?;
+                }
                 return Ok(());
             }
         }

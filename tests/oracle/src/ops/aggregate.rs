@@ -13,6 +13,7 @@ use crate::fault::Fault;
 use crate::menu::{self, Combiner, Reducer, Typed};
 use crate::node::{AnyKey, Grouped, GroupedTable, Node, Table, TimeWindowed};
 use crate::ops::materialized::{materialized, with_serdes};
+use crate::ops::window_aggregate;
 use crate::spec::{Aggregate, Function, Op};
 use crate::value::{Key, KeySerde, Row, Value, ValueType};
 
@@ -31,6 +32,10 @@ pub fn add(build: &mut Build, op: &Op) -> Result<(), Fault> {
         Node::Grouped(grouped) => each_grouped!(grouped, grouped => of_stream(grouped, what, op)?),
         Node::GroupedTable(grouped) => of_table(grouped, what, op)?,
         Node::TimeWindowed(windowed) => of_time_windows(windowed, what, op)?,
+        Node::SessionWindowed(windowed) => window_aggregate::of_sessions(windowed, what, op)?,
+        Node::Cogrouped(grouped) => window_aggregate::of_cogrouped(grouped, op)?,
+        Node::TimeWindowedCogrouped(windowed) => window_aggregate::of_time_windowed_cogrouped(windowed, op)?,
+        Node::SessionWindowedCogrouped(windowed) => window_aggregate::of_session_windowed_cogrouped(windowed, op)?,
         _ => return Fault::bad_case(format!("{} cannot be aggregated", op.r#in)),
     };
     build.table_stores.extend(op.materialized.as_ref().and_then(|said| said.store.clone()));
@@ -193,14 +198,22 @@ pub fn init(op: &Aggregate) -> Result<impl Fn() -> Value + Send + Sync + 'static
     Ok(move || init.clone())
 }
 
-fn reducer(function: &Option<Function>, values: ValueType) -> Result<Reducer, Fault> {
+/// The reducer.
+///
+/// # Errors
+/// See [`menu::reducer`].
+pub fn reducer(function: &Option<Function>, values: ValueType) -> Result<Reducer, Fault> {
     match function {
         Some(function) => menu::reducer(function, values),
         None => Fault::bad_case("a reducer is missing"),
     }
 }
 
-fn aggregator(function: &Option<Function>, values: ValueType) -> Result<Typed<Combiner>, Fault> {
+/// The aggregator.
+///
+/// # Errors
+/// See [`menu::aggregator`].
+pub fn aggregator(function: &Option<Function>, values: ValueType) -> Result<Typed<Combiner>, Fault> {
     match function {
         Some(function) => menu::aggregator(function, values),
         None => Fault::bad_case("an aggregator is missing"),

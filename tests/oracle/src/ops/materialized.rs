@@ -25,7 +25,7 @@ pub fn materialized<K: 'static, V: Row>(
     match said.supplier {
         None | Some(Supplier::PersistentTimestamped) => {}
         // A supplier in memory makes a store of the same kind as the store type does.
-        Some(Supplier::InMemory) if said.supplier_retention.is_none() => result = result.in_memory(),
+        Some(Supplier::InMemory) => result = result.in_memory(),
         Some(other) => return Fault::not_built(format!("store supplier {other:?}")),
     }
     if said.store_type == Some(StoreType::InMemory) {
