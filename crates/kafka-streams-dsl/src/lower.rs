@@ -88,7 +88,10 @@ pub(crate) fn lower(mut graph: Graph, optimizations: &[Optimization]) -> Result<
     let lowered = write(&mut graph, &mut draft, optimizations.contains(&Optimization::ReuseKtableSourceTopics))?;
     for group in &graph.copartitions {
         let source = |id: &GraphId| lowered.get(id.0).copied().flatten()?.source;
-        draft.copartition(&group.iter().filter_map(source).collect::<Vec<_>>());
+        let sources: Vec<_> = group.iter().filter_map(source).collect();
+        if !sources.is_empty() {
+            draft.copartition(&sources);
+        }
     }
     graph.names_policy.apply(draft.build()?)
 }

@@ -33,7 +33,7 @@ pub(crate) struct Segments {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ExpiryRule {
     pub(crate) retention_ms: i64,
-    /// In-memory stores refuse a window as soon as it is invisible, persistent ones when its segment is dropped.
+    /// In-memory stores without a cache refuse a window as soon as it is invisible, others when its segment is dropped.
     pub(crate) exact: bool,
     /// Which time of a row decides.
     pub(crate) time: RowTime,
@@ -53,7 +53,9 @@ impl ExpiryRule {
             _ => RowTime::WindowStart,
         };
         let retention_ms = spec.kind.retention_ms()?;
-        Some(ExpiryRule { retention_ms, exact: !spec.persistent, time, indexed: spec.time_index })
+        // What the JVM's cache holds is found, expired or not, whatever store lies below it.
+        let exact = !spec.persistent && !spec.caching;
+        Some(ExpiryRule { retention_ms, exact, time, indexed: spec.time_index })
     }
 
     /// The segment of a window start (or session end): `start / max(retention / 2, 60 s)`.
