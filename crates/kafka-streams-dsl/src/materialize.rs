@@ -42,7 +42,8 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
         values: &SharedSerde<V>,
     ) -> TimestampedKeyValueStoreBuilder<K, V> {
         let (name, keys, values): (Arc<str>, _, _) = (name.into(), keys.clone(), values.clone());
-        configured!(self, TypedStoreBuilder::new(name, StoreKind::KeyValue, self.persistent, keys, values))
+        let kind = self.max_entries.map_or(StoreKind::KeyValue, |max_entries| StoreKind::LruMap { max_entries });
+        configured!(self, TypedStoreBuilder::new(name, kind, self.persistent, keys, values))
     }
 
     /// The store of a windowed table, which keeps a window until it can change no more, or longer.

@@ -168,8 +168,12 @@ impl<S: TypedStore> StoreBuilder for TypedStoreBuilder<S> {
         let StoreSpec { name, kind, timestamped, caching, .. } = &self.spec;
         let windows = ExpiryRule::of(&self.spec);
         let retain_duplicates = matches!(kind, StoreKind::Window { retain_duplicates: true, .. });
-        let format =
-            RowFormat { timestamped: *timestamped, windows, retain_duplicates, logs_headers: self.logs_headers };
+        let max_rows = match kind {
+            StoreKind::LruMap { max_entries } => Some(*max_entries),
+            _ => None,
+        };
+        let (timestamped, logs_headers) = (*timestamped, self.logs_headers);
+        let format = RowFormat { timestamped, windows, retain_duplicates, logs_headers, max_rows };
         let layers = Layers::new(name.clone(), format, *caching, parts);
         Rc::new(S::make(sealed::Inner { layers, kind: *kind }, self.keys.clone(), self.values.clone()))
     }

@@ -22,6 +22,7 @@ impl StoreKind {
     pub fn facts(&self) -> KindFacts {
         match *self {
             StoreKind::KeyValue => KindFacts { name: "key-value", ..KindFacts::default() },
+            StoreKind::LruMap { .. } => KindFacts { name: "lru-map", ..KindFacts::default() },
             StoreKind::Window { window_size_ms, retention_ms, retain_duplicates } => KindFacts {
                 name: "window",
                 window_size_ms: Some(window_size_ms),

@@ -20,6 +20,7 @@
 //! the copies in memory then are clean, as the layers below say the same, and are given up like all others.
 
 pub(crate) mod cache;
+pub(crate) mod lru;
 pub(crate) mod merge;
 mod order;
 pub(crate) mod rows;

@@ -110,6 +110,11 @@ pub struct StoreFacts {
 pub enum StoreKind {
     /// One value for each key.
     KeyValue,
+    /// One value for each key, of the keys that were used last.
+    LruMap {
+        /// How many keys are kept.
+        max_entries: usize,
+    },
     /// One value for each key and window start.
     Window {
         /// Size of a window in milliseconds.

@@ -58,6 +58,23 @@ impl Stores {
         TypedStoreBuilder::new(name, StoreKind::KeyValue, false, Arc::new(keys), Arc::new(values))
     }
 
+    /// A key-value store in memory that keeps the `max_entries` entries that were read or written last.
+    ///
+    /// ```
+    /// use kafka_streams_core::serde::{I64Serde, StringSerde};
+    /// use kafka_streams_state::Stores;
+    ///
+    /// let recent = Stores::lru_map("recent", 1000, StringSerde, I64Serde);
+    /// ```
+    pub fn lru_map<K: 'static, V: 'static>(
+        name: impl Into<Arc<str>>,
+        max_entries: usize,
+        keys: impl Serde<Target = K>,
+        values: impl Serde<Target = V>,
+    ) -> KeyValueStoreBuilder<K, V> {
+        TypedStoreBuilder::new(name, StoreKind::LruMap { max_entries }, false, Arc::new(keys), Arc::new(values))
+    }
+
     /// A window store on disk. Windows are kept for `retention` after their start, at least `window_size`.
     pub fn persistent_window_store<K: 'static, V: 'static>(
         name: impl Into<Arc<str>>,

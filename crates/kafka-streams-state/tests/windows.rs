@@ -1,4 +1,4 @@
-//! What session stores and suppress buffers write to their changelogs and forward, and what a restore makes of it.
+//! What session stores, suppress buffers and bounded maps write to their changelogs and forward, and what a restore makes of it.
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 use std::cell::RefCell;
@@ -165,6 +165,29 @@ fn what_changed_is_logged_once_in_javas_order_and_without_a_time() {
     assert_eq!(logged[0].3.last("v").unwrap().value, Some(vec![3]));
     buffer.flush(&mut cx).unwrap();
     assert_eq!(take(&mut cx), []);
+}
+
+#[test]
+fn a_bounded_map_keeps_what_was_used_last_and_logs_what_it_gives_up() {
+    let backend = backend();
+    let builder = Stores::lru_map("lru", 2, StringSerde, I64Serde);
+    let store = builder.build(parts(&backend, &ThreadCache::new(0)));
+    let mut cx = task();
+    let put = |cx: &mut TaskContext, key: &str, value| store.put(cx, &key.to_owned(), Some(&value)).unwrap();
+    put(&mut cx, "a", 1);
+    put(&mut cx, "b", 2);
+    assert_eq!(store.get(&"a".to_owned()).unwrap(), Some(1));
+    put(&mut cx, "c", 3);
+    let expected = ["61=0000000000000001@-1", "62=0000000000000002@-1", "62=null@-1", "63=0000000000000003@-1"];
+    assert_eq!(text(&take(&mut cx)), expected);
+    assert_eq!(store.all().map(|row| row.unwrap().0).collect::<Vec<_>>(), ["a", "c"]);
+    store.commit(&position(3)).unwrap();
+    put(&mut cx, "d", 4);
+    store.drop_uncommitted();
+    assert_eq!(store.all().map(|row| row.unwrap().0).collect::<Vec<_>>(), ["a", "c"]);
+    put(&mut cx, "c", 5);
+    put(&mut cx, "d", 6);
+    assert_eq!(store.all().map(|row| row.unwrap().0).collect::<Vec<_>>(), ["c", "d"]);
 }
 
 proptest! {

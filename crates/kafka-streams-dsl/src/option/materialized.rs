@@ -30,6 +30,8 @@ pub struct Materialized<K, V> {
     pub(crate) logging: Option<BTreeMap<String, String>>,
     pub(crate) persistent: bool,
     pub(crate) retention: Option<Duration>,
+    /// How many entries an LRU store keeps.
+    pub(crate) max_entries: Option<usize>,
     /// Whether anything was said at all. The JVM has methods without a `Materialized`, and they draw other numbers.
     pub(crate) said: bool,
 }
@@ -56,6 +58,7 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
             logging: Some(BTreeMap::new()),
             persistent: true,
             retention: None,
+            max_entries: None,
             said: false,
         }
     }
@@ -101,6 +104,19 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
         Materialized { persistent: false, said: true, ..self }
     }
 
+    /// A store in memory that keeps only the `max_entries` entries that were read or written last; the others are deleted,
+    /// from the changelog, too. Not for windowed tables.
+    ///
+    /// ```
+    /// # use kafka_streams_dsl::{Grouped, Materialized};
+    /// # let clicks = kafka_streams_dsl::StreamsBuilder::new().stream::<String, String>("clicks");
+    /// let recent = clicks.group_by_key(Grouped::default()).count(Materialized::named("recent").lru_map(1000));
+    /// ```
+    #[must_use]
+    pub fn lru_map(self, max_entries: usize) -> Self {
+        Materialized { max_entries: Some(max_entries), persistent: false, said: true, ..self }
+    }
+
     /// For how long a window is kept after its start, in steps of a millisecond; at least its size and grace, which is
     /// the default. Only windowed tables have a retention.
     #[must_use]
@@ -126,6 +142,7 @@ impl<K, V> Clone for Materialized<K, V> {
             logging: self.logging.clone(),
             persistent: self.persistent,
             retention: self.retention,
+            max_entries: self.max_entries,
             said: self.said,
         }
     }

@@ -10,6 +10,7 @@ use kafka_streams_core::{
 };
 
 use super::cache::{DirtyEntry, Evicted, StoreCache};
+use super::lru::Lru;
 use super::merge::merge;
 use super::order::SlotId;
 use super::rows::{Rows, Value};
@@ -35,6 +36,8 @@ pub(crate) struct RowFormat {
     pub(crate) retain_duplicates: bool,
     /// Whether changelog records carry the headers of the record in hand (join stores).
     pub(crate) logs_headers: bool,
+    /// How many rows are kept: those that were used last. `None` keeps all.
+    pub(crate) max_rows: Option<usize>,
 }
 
 pub(crate) struct Layers {
@@ -46,6 +49,7 @@ pub(crate) struct Layers {
     rows: Rc<RefCell<Rows>>,
     backend: Arc<dyn StoreBackend>,
     segments: Option<Segments>,
+    lru: Option<Lru>,
     changelog: Option<RouteId>,
     listener: RefCell<Option<FlushListener>>,
     sends_old_values: Cell<bool>,
@@ -83,6 +87,7 @@ impl Layers {
         Layers {
             name,
             segments: format.windows.map(Segments::new),
+            lru: format.max_rows.map(Lru::new),
             format,
             caching,
             thread,
@@ -160,6 +165,7 @@ impl Layers {
         }
         let mut rows = self.rows.borrow_mut();
         let slot = rows.load(key).map_err(|error| self.failure(error))?;
+        self.note_use(key, rows.value(slot).is_some())?;
         Ok(read(rows.value(slot)))
     }
 
@@ -202,6 +208,7 @@ impl Layers {
         }
         let mut rows = self.rows.borrow_mut();
         let slot = rows.load(key).map_err(|error| self.failure(error))?;
+        self.note_use(key, rows.value(slot).is_some())?;
         Ok((Place::Rows { slot, generation: rows.generation() }, read(rows.value(slot))))
     }
 
@@ -347,6 +354,7 @@ impl Layers {
         }
         let mut rows = self.rows.borrow_mut();
         let slot = rows.load(key).map_err(|error| self.failure(error))?;
+        self.note_use(key, rows.value(slot).is_some())?;
         let place = Place::Rows { slot, generation: rows.generation() };
         Ok(Below { place, value: rows.value(slot).map(Value::from_slice) })
     }
@@ -365,8 +373,31 @@ impl Layers {
                 rows.put(&index, value.map(|_| &[][..]));
             }
         }
+        self.bound_rows(cx, key, value.is_some())?;
         self.log(cx, key, value);
         self.keep_bounds(cx)
+    }
+
+    /// Notes that a row of a bounded store was used.
+    #[inline]
+    fn note_use(&self, key: &[u8], exists: bool) -> Step {
+        match &self.lru {
+            Some(lru) if exists => lru.touch(key, &*self.backend).map_err(|error| self.failure(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes a write, and deletes what a bounded store has no room for any more, from the changelog, too.
+    #[inline]
+    fn bound_rows(&self, cx: &mut TaskContext, key: &[u8], exists: bool) -> Step {
+        let Some(lru) = &self.lru else { return Ok(()) };
+        let noted = if exists { lru.touch(key, &*self.backend) } else { lru.remove(key, &*self.backend) };
+        noted.map_err(|error| self.failure(error))?;
+        while let Some(eldest) = lru.evict() {
+            self.rows.borrow_mut().put(&eldest, None);
+            self.log(cx, &eldest, None);
+        }
+        Ok(())
     }
 
     /// Sees to it that uncommitted rows do not take more memory than they may (rule S1).
@@ -482,6 +513,9 @@ impl StateStore for Layers {
             cache.borrow_mut().clear();
         }
         self.rows.borrow_mut().forget();
+        if let Some(lru) = &self.lru {
+            lru.forget();
+        }
         if let Some(segments) = &self.segments {
             segments.forget();
         }

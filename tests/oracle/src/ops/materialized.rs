@@ -26,6 +26,9 @@ pub fn materialized<K: 'static, V: Row>(
         None | Some(Supplier::PersistentTimestamped) => {}
         // A supplier in memory makes a store of the same kind as the store type does.
         Some(Supplier::InMemory) => result = result.in_memory(),
+        Some(Supplier::Lru) => {
+            result = result.lru_map(usize::try_from(said.size.unwrap_or_default()).unwrap_or(usize::MAX))
+        }
         Some(other) => return Fault::not_built(format!("store supplier {other:?}")),
     }
     if said.store_type == Some(StoreType::InMemory) {
