@@ -23,10 +23,15 @@ pub(crate) fn cargo(workspace: &Workspace, arguments: &[&str]) -> Command {
 
 /// Builds one binary and gives its path; `release` takes that profile instead of dev.
 pub(crate) fn build_binary(workspace: &Workspace, package: &str, release: bool) -> Result<PathBuf> {
-    let mut arguments = vec!["build", "--package", package, "--bin", package];
+    build_binary_of(workspace, package, package, release)
+}
+
+/// As [`build_binary`], for a package with several.
+pub(crate) fn build_binary_of(workspace: &Workspace, package: &str, binary: &str, release: bool) -> Result<PathBuf> {
+    let mut arguments = vec!["build", "--package", package, "--bin", binary];
     if release {
         arguments.push("--release");
     }
-    process::run(&mut cargo(workspace, &arguments), &format!("building {package}"))?;
-    Ok(workspace.target().join(if release { "release" } else { "debug" }).join(package))
+    process::run(&mut cargo(workspace, &arguments), &format!("building {binary}"))?;
+    Ok(workspace.target().join(if release { "release" } else { "debug" }).join(binary))
 }

@@ -43,13 +43,23 @@ impl Programs {
     }
 }
 
-/// The libraries of one Kafka version; quick when they are there.
+/// The libraries of a broker of one Kafka version; quick when they are there.
 pub(crate) fn broker_libraries(workspace: &Workspace, version: &str) -> Result<PathBuf> {
-    let pom = workspace.jvm_sources().join("broker/pom.xml");
-    let out = workspace.kafka().join(version);
+    libraries(workspace, "broker", &format!("Kafka {version}"), version, &workspace.kafka().join(version))
+}
+
+/// The libraries of Kafka's own smoke tests; quick when they are there.
+pub(crate) fn smoke_libraries(workspace: &Workspace, version: &str) -> Result<PathBuf> {
+    let out = workspace.target().join("smoke").join(version);
+    libraries(workspace, "smoke", &format!("the smoke tests of Kafka {version}"), version, &out)
+}
+
+/// The jars that the project `tests/jvm/PROJECT` depends on.
+fn libraries(workspace: &Workspace, project: &str, what: &str, version: &str, out: &Path) -> Result<PathBuf> {
+    let pom = workspace.jvm_sources().join(project).join("pom.xml");
     let properties = [format!("-Dkafka.version={version}")];
-    maven(&format!("fetching Kafka {version}"), &pom, std::slice::from_ref(&pom), &properties, &out)
-        .with_context(|| format!("Kafka {version} cannot be fetched from Maven Central"))?;
+    maven(&format!("fetching {what}"), &pom, std::slice::from_ref(&pom), &properties, out)
+        .with_context(|| format!("{what} cannot be fetched from Maven Central"))?;
     Ok(out.join("lib"))
 }
 

@@ -16,6 +16,7 @@ mod oracle;
 mod process;
 mod progress;
 mod setup;
+mod smoke;
 mod test;
 mod verify;
 mod workspace;
@@ -52,6 +53,8 @@ enum Command {
     Bench(bench::Bench),
     /// Compare this library with the JVM's, case by case: names, topics, and every record of every topic
     Oracle(oracle::Oracle),
+    /// Run Kafka's own smoke tests of Kafka Streams against our programs on a real broker
+    Smoke(smoke::Smoke),
     /// Hold the sources against the rules that the compiler does not know; without a name: all of them
     Check {
         /// The checks to run
@@ -85,6 +88,7 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Kafka(command) => kafka::run(&workspace, command),
         Command::Demo(options) => demo::run(&workspace, options),
         Command::Bench(options) => bench::run(&workspace, options),
+        Command::Smoke(options) => smoke::run(&workspace, options),
         Command::Test(options) => test::run(&workspace, options),
         Command::Oracle(options) => oracle::run(&workspace, options),
         Command::Verify => verify::verify(&workspace),

@@ -49,6 +49,8 @@ enum Workload {
     RekeyCount,
     /// Count in tumbling windows of one minute.
     Window,
+    /// Join with the records of the topic `INPUT-table`, which is loaded as `INPUT` is, read as a table.
+    Table,
     /// Rebuild the store of `count` from its changelog: run `count` first with the same application id, then this with
     /// an empty state directory.
     Restore,
@@ -109,6 +111,11 @@ fn topology(options: &Options, seen: &Arc<Seen>, start: Instant) -> Result<Topol
             .to_stream()
             .select_key(|window, _| window.key.clone())
             .to(output),
+        Workload::Table => {
+            let topic = format!("{}-table", options.input);
+            let table = builder.table_with(topic, Consumed::<Bytes, Bytes>::default(), Materialized::named("t"));
+            input.join(&table, |_, right| right).to(output);
+        }
     }
     let counted = seen.clone();
     source.for_each(move |_, _| {
