@@ -85,8 +85,20 @@ impl SmokeTest {
     fn topics(self) -> &'static [&'static str] {
         match self {
             SmokeTest::Streams => &[
-                "data", "fk", "echo", "max", "min", "min-suppressed", "min-raw", "dif", "sum", "sws-raw",
-                "sws-suppressed", "cnt", "avg", "tagg",
+                "data",
+                "fk",
+                "echo",
+                "max",
+                "min",
+                "min-suppressed",
+                "min-raw",
+                "dif",
+                "sum",
+                "sws-raw",
+                "sws-suppressed",
+                "cnt",
+                "avg",
+                "tagg",
             ],
             SmokeTest::Relational => &["in-article", "in-comment", "out-augmented-article", "out-augmented-comment"],
         }
@@ -186,13 +198,7 @@ impl Stand<'_> {
     }
 
     /// Lets Kafka's program generate and verify, and bounces our instances meanwhile.
-    fn drive(
-        &self,
-        bootstrap: &str,
-        test: SmokeTest,
-        guarantee: Guarantee,
-        instances: &mut [Group],
-    ) -> Result<()> {
+    fn drive(&self, bootstrap: &str, test: SmokeTest, guarantee: Guarantee, instances: &mut [Group]) -> Result<()> {
         let log = self.directory.join("driver.log");
         let mut driver = Group::spawn(&mut self.driver(bootstrap, test, guarantee, &log)?, test.class())?;
         let limit = Instant::now() + Duration::from_secs(self.options.limit * 60);
@@ -215,7 +221,12 @@ impl Stand<'_> {
                 }
             }
             if Instant::now() > limit {
-                bail!("not done after {} minutes; the end of {}:\n{}", self.options.limit, log.display(), process::tail(&log, 30));
+                bail!(
+                    "not done after {} minutes; the end of {}:\n{}",
+                    self.options.limit,
+                    log.display(),
+                    process::tail(&log, 30)
+                );
             }
             std::thread::sleep(process::POLL);
         };

@@ -49,6 +49,8 @@ enum Workload {
     RekeyCount,
     /// Count in tumbling windows of one minute.
     Window,
+    /// Join with itself, within five seconds before and after.
+    Join,
     /// Join with the records of the topic `INPUT-table`, which is loaded as `INPUT` is, read as a table.
     Table,
     /// Rebuild the store of `count` from its changelog: run `count` first with the same application id, then this with
@@ -111,6 +113,11 @@ fn topology(options: &Options, seen: &Arc<Seen>, start: Instant) -> Result<Topol
             .to_stream()
             .select_key(|window, _| window.key.clone())
             .to(output),
+        Workload::Join => {
+            let windows = JoinWindows::of_time_difference_with_no_grace(Duration::from_secs(5));
+            let joined = StreamJoined::named("j").with_store_name("j");
+            input.join_stream_with(&source.map_values(|value| value), |_, left, _| left, windows, joined).to(output);
+        }
         Workload::Table => {
             let topic = format!("{}-table", options.input);
             let table = builder.table_with(topic, Consumed::<Bytes, Bytes>::default(), Materialized::named("t"));

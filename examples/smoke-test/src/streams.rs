@@ -49,15 +49,8 @@ pub fn topology() -> Result<Topology, TopologyError> {
     let counts = builder.table_with::<String, i64>("cnt", Consumed::default(), Materialized::named("cntStoreName"));
     log_progress(&counts.to_stream(), "cnt");
 
-    maxima
-        .join(&minima, |max, min| max - min)
-        .to_stream()
-        .filter_not(|key, _| key == FLUSH)
-        .to("dif");
-    sums.join(&counts, |sum, count| sum as f64 / count as f64)
-        .to_stream()
-        .filter_not(|key, _| key == FLUSH)
-        .to("avg");
+    maxima.join(&minima, |max, min| max - min).to_stream().filter_not(|key, _| key == FLUSH).to("dif");
+    sums.join(&counts, |sum, count| sum as f64 / count as f64).to_stream().filter_not(|key, _| key == FLUSH).to("avg");
 
     // How many keys have each count; through a repartition topic.
     counts
@@ -75,15 +68,16 @@ pub fn topology() -> Result<Topology, TopologyError> {
 
 /// The minimum of a day, also as of the window's close.
 fn minimum(grouped: &KGroupedStream<String, i32>) {
-    let minimum = grouped
-        .windowed_by(TimeWindows::of_size_and_grace(DAY, Duration::from_secs(60)))
-        .aggregate(
-            || i32::MAX,
-            |_, value, min| min.min(value),
-            Materialized::named("uwin-min").with_retention(Duration::from_secs(25 * 60 * 60)),
-        );
+    let minimum = grouped.windowed_by(TimeWindows::of_size_and_grace(DAY, Duration::from_secs(60))).aggregate(
+        || i32::MAX,
+        |_, value, min| min.min(value),
+        Materialized::named("uwin-min").with_retention(Duration::from_secs(25 * 60 * 60)),
+    );
     to_windowed_results(&minimum, "min-raw");
-    to_windowed_results(&minimum.suppress(Suppressed::until_window_closes(BufferConfig::unbounded())), "min-suppressed");
+    to_windowed_results(
+        &minimum.suppress(Suppressed::until_window_closes(BufferConfig::unbounded())),
+        "min-suppressed",
+    );
     minimum.to_results("min");
 }
 

@@ -26,7 +26,7 @@ use measurement::Measurement;
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
     /// Workloads, separated by commas
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "map,count,rekey-count,window,table,restore")]
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "map,count,rekey-count,window,join,table,restore")]
     workloads: Vec<Workload>,
     /// Guarantees, separated by commas; restore is measured under at-least-once only
     #[arg(long, value_enum, value_delimiter = ',', default_value = "alos,eos")]
@@ -78,6 +78,8 @@ enum Workload {
     RekeyCount,
     /// Count by key and one-minute window
     Window,
+    /// Join with itself, within five seconds before and after
+    Join,
     /// Join with the same records read as a table
     Table,
     /// Rebuild the store of count from its changelog
@@ -311,7 +313,9 @@ impl Stand<'_> {
         std::fs::create_dir_all(&state).with_context(|| format!("cannot create {}", state.display()))?;
         let latency = self.options.latency;
         let mut command = match run.side {
-            Side::Jvm if latency => self.programs.command("peer.Bench", &[PEER_HEAP, &format!("-Dconfig={CACHING_OFF}")]),
+            Side::Jvm if latency => {
+                self.programs.command("peer.Bench", &[PEER_HEAP, &format!("-Dconfig={CACHING_OFF}")])
+            }
             Side::Jvm => self.programs.command("peer.Bench", &[PEER_HEAP]),
             Side::Rust => Command::new(&self.rust),
         };

@@ -31,15 +31,13 @@ pub fn topology() -> Result<Topology, TopologyError> {
         .to("out-augmented-article");
 
     comments
-        .foreign_key_join(
+        .join_foreign_key(
             &articles,
-            |_, comment| Some(comment.article_id),
+            |_, comment| comment.article_id,
             |comment, article| AugmentedComment {
                 comment,
                 article_prefix: article.text.chars().take(PREFIX).collect(),
             },
-            TableJoined::default(),
-            Materialized::default(),
         )
         .to_stream()
         .to("out-augmented-comment");

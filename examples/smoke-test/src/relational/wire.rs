@@ -17,8 +17,10 @@ impl Fields<'_> {
 
     pub(super) fn text(&mut self) -> Result<String, SerdeError> {
         let length = self.i32()?;
-        let (text, rest) =
-            usize::try_from(length).ok().and_then(|length| self.0.split_at_checked(length)).ok_or_else(|| too_short(length))?;
+        let (text, rest) = usize::try_from(length)
+            .ok()
+            .and_then(|length| self.0.split_at_checked(length))
+            .ok_or_else(|| too_short(length))?;
         self.0 = rest;
         String::from_utf8(text.to_vec()).map_err(SerdeError::invalid::<String>)
     }
