@@ -18,6 +18,7 @@ mod progress;
 mod setup;
 mod smoke;
 mod test;
+mod topologies;
 mod verify;
 mod workspace;
 
@@ -60,6 +61,24 @@ enum Command {
         /// The checks to run
         checks: Vec<check::Check>,
     },
+    /// Compare the examples' topologies with their golden files; `--bless` accepts what is different
+    #[command(disable_help_flag = true)]
+    Golden(topologies::HandedOn),
+    /// Compare two manifests: `diff OLD NEW`
+    #[command(disable_help_flag = true)]
+    Diff(topologies::HandedOn),
+    /// Print the examples' topologies as Kafka Streams describes them
+    #[command(disable_help_flag = true)]
+    Describe(topologies::HandedOn),
+    /// Print the manifest of an example's topology
+    #[command(disable_help_flag = true)]
+    Manifest(topologies::HandedOn),
+    /// Draw an example's topology: `graph NAME --svg`, `--mermaid` or `--dot`
+    #[command(disable_help_flag = true)]
+    Graph(topologies::HandedOn),
+    /// Tell topics of an example that are left over on a cluster; it is only read
+    #[command(disable_help_flag = true)]
+    Orphans(topologies::HandedOn),
     /// Everything read-only that a change must pass beside the tests: check, fmt, clippy, doc, deny
     Verify,
     /// Mend what tools can mend: clippy --fix, fmt
@@ -72,6 +91,10 @@ fn main() -> ExitCode {
         Err(error) if error.is::<interrupt::Interrupted>() => {
             eprintln!("interrupted");
             ExitCode::from(interrupt::EXIT_CODE)
+        }
+        Err(error) if error.is::<topologies::Ended>() => {
+            // The command has said why.
+            ExitCode::from(error.downcast_ref::<topologies::Ended>().map_or(1, |ended| ended.0))
         }
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -91,6 +114,12 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Smoke(options) => smoke::run(&workspace, options),
         Command::Test(options) => test::run(&workspace, options),
         Command::Oracle(options) => oracle::run(&workspace, options),
+        Command::Golden(handed_on) => topologies::run(&workspace, "golden", handed_on),
+        Command::Diff(handed_on) => topologies::run(&workspace, "diff", handed_on),
+        Command::Describe(handed_on) => topologies::run(&workspace, "describe", handed_on),
+        Command::Manifest(handed_on) => topologies::run(&workspace, "manifest", handed_on),
+        Command::Graph(handed_on) => topologies::run(&workspace, "graph", handed_on),
+        Command::Orphans(handed_on) => topologies::run(&workspace, "orphans", handed_on),
         Command::Verify => verify::verify(&workspace),
         Command::Fix => verify::fix(&workspace),
         Command::Check { checks } => check::Check::run_all(&workspace, checks),

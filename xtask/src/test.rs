@@ -14,7 +14,7 @@ use crate::kafka::{BrokerSpec, KafkaVersion, RunningBroker};
 use crate::process::Group;
 use crate::progress::seconds;
 use crate::workspace::Workspace;
-use crate::{process, setup};
+use crate::{process, setup, topologies};
 
 /// The package whose tests need a broker.
 const SUITE: &str = "kafka-streams-tests";
@@ -57,6 +57,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Test) -> Result<()> {
     phases.run("build", || process::run(&mut test(&["--no-run"]), "cargo test --no-run"))?;
     if phases.failed("build") {
         return phases.finish();
+    }
+    if options.filter.is_none() {
+        phases.run("golden files and the template", || topologies::check(workspace))?;
     }
     if options.no_broker {
         phases.run("unit, property and integration tests", || run(&["--tests", "--examples"]))?;

@@ -38,6 +38,7 @@ impl<'m> Matching<'m> {
 
     fn names(&mut self, old: &Shape<'m>, new: &Shape<'m>) {
         let mut taken: BTreeSet<&str> = BTreeSet::new();
+        let (old_stores, new_stores) = (store_names(old), store_names(new));
         for (after, before) in &self.units {
             let (Some(after), Some(before)) = (new.units.get(*after), old.units.get(*before)) else { continue };
             for (after, before) in after.nodes.iter().zip(&before.nodes) {
@@ -48,7 +49,14 @@ impl<'m> Matching<'m> {
             }
             for rule in STORE_RULES {
                 for store in &after.stores {
-                    let fits = |known: &&&'m StoreEntry| !taken.contains(known.name.as_str()) && rule(store, known);
+                    let elsewhere = |known: &StoreEntry| {
+                        let other = known.name != store.name;
+                        other && is_given(known) && new_stores.contains(known.name.as_str())
+                            || other && is_given(store) && old_stores.contains(store.name.as_str())
+                    };
+                    let fits = |known: &&&'m StoreEntry| {
+                        !taken.contains(known.name.as_str()) && !elsewhere(known) && rule(store, known)
+                    };
                     if self.stores.contains_key(store.name.as_str()) {
                         continue;
                     }
@@ -64,13 +72,22 @@ impl<'m> Matching<'m> {
 
 /// When a store of a unit is a store of the unit's earlier version, the strictest first.
 const STORE_RULES: [fn(&StoreEntry, &StoreEntry) -> bool; 3] = [
-    |new, old| new.name == old.name && split_generated(&new.name).is_none(),
+    |new, old| new.name == old.name && is_given(new),
     |new, old| {
         let parts = |name| split_generated(name).map(|parts| (parts.prefix, parts.suffix));
         parts(&new.name).is_some() && parts(&new.name) == parts(&old.name)
     },
-    |new, old| new.kind == old.kind && split_generated(&new.name).is_some() != split_generated(&old.name).is_some(),
+    |new, old| new.kind == old.kind && (is_given(new) || is_given(old)),
 ];
+
+/// Whether the user named the store.
+fn is_given(store: &StoreEntry) -> bool {
+    split_generated(&store.name).is_none()
+}
+
+fn store_names<'m>(shape: &Shape<'m>) -> BTreeSet<&'m str> {
+    shape.units.iter().flat_map(|unit| &unit.stores).map(|store| store.name.as_str()).collect()
+}
 
 struct Search<'s, 'm> {
     old: &'s Shape<'m>,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use kafka_streams_engine::port::BrokerError;
+use kafka_streams_naming::UnnamedResource;
 use kafka_streams_state::StoreError;
 
 use crate::State;
@@ -15,6 +16,15 @@ pub enum StreamsError {
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// Explicit names are required, and some were generated.
+    #[error(
+        "ensure.explicit.internal.resource.naming is true, but these names were generated: {}",
+        resources.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    )]
+    UnnamedResources {
+        /// Stores and repartition topics without a name of their own.
+        resources: Vec<UnnamedResource>,
+    },
     /// The call does not fit the instance's state.
     #[error("cannot {action} in state {state}")]
     State {

@@ -7,6 +7,7 @@
 //! faster) is tried again while heartbeats go on.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use kafka_streams_engine::port::{BrokerError, BrokerErrorKind};
 use kafka_streams_group::codec::assignment_error;
 use kafka_streams_group::leader::{GroupView, TaskSpec, Verdict, assign, error_assignment};
 use kafka_streams_group::{LeadError, ProcessId};
-use kafka_streams_naming::{Naming, Renumbered, find_renumbered};
+use kafka_streams_naming::{Naming, Orphan, Renumbered, detect_orphans, find_renumbered};
 use kafka_streams_topology::{
     InternalTopic, Plan, PlanError, PlanOptions, PlannedTask, Topology, plan, validate_existing,
 };
@@ -48,6 +49,8 @@ pub(crate) struct Leader {
 pub(crate) struct Findings {
     failure: Mutex<Option<String>>,
     source_topics: Mutex<Option<BTreeMap<Arc<str>, i32>>>,
+    /// Whether the topics that are left over have been looked for.
+    orphans_told: AtomicBool,
 }
 
 impl Findings {
@@ -115,6 +118,7 @@ impl Leader {
         }
         let plan = self.plan().await?;
         let new = self.make_internal_topics(&plan).await?;
+        self.tell_orphans().await;
         let tasks = self.task_specs(&plan, &new).await?;
         self.findings.planned(plan.source_topics);
         match assign(view, &tasks, self.process_id, now_ms()) {
@@ -187,6 +191,30 @@ impl Leader {
                 Err(Refusal::Code(assignment_error::ASSIGNMENT_ERROR, reason))
             }
         }
+    }
+
+    /// Logs topics that look like the application's own and that the topology does not expect, once in the life of the
+    /// process. Nothing is done about them, and nothing depends on it: a cluster that does not answer is asked at the
+    /// next assignment.
+    async fn tell_orphans(&self) {
+        for orphan in self.new_orphans().await {
+            tracing::warn!(
+                topic = orphan.topic,
+                "a topic is left over, unless an instance of another version still uses it: {orphan}. It is never deleted \
+                 by the application"
+            );
+        }
+    }
+
+    /// The orphans, if they have not been looked for yet.
+    async fn new_orphans(&self) -> Vec<Orphan> {
+        if self.findings.orphans_told.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
+        let Ok(existing) = self.cluster.list_topics().await else { return Vec::new() };
+        self.findings.orphans_told.store(true, Ordering::Relaxed);
+        let names = existing.iter().map(|topic| &*topic.name);
+        detect_orphans(&[&self.topology.to_manifest()], &self.application_id, names, &[])
     }
 
     async fn create(&self, missing: &[&InternalTopic], new: &mut Vec<Arc<str>>) -> Result<(), Refusal> {

@@ -56,10 +56,11 @@ impl<C: Clients> KafkaStreams<C> {
     /// directory is locked from here on.
     ///
     /// # Errors
-    /// The configuration is wrong, or the state directory cannot be used.
+    /// The configuration is wrong, names that it requires are missing, or the state directory cannot be used.
     pub fn new(topology: Topology, config: &StreamsConfig, adapters: Adapters<C>) -> Result<Self, StreamsError> {
         let settings = config.validate()?;
         settings.log_warnings();
+        check_names(&topology, &settings)?;
         let in_memory: Arc<InMemoryBackends> = Arc::default();
         let total = usize::try_from(settings.memory_budget_bytes).unwrap_or(usize::MAX);
         let budget = MemoryBudget::new(total, settings.num_stream_threads);
@@ -303,6 +304,15 @@ impl<C: Clients> Drop for KafkaStreams<C> {
             runtime.shutdown_background();
         }
     }
+}
+
+/// `ensure.explicit.internal.resource.naming` (KIP-1111).
+fn check_names(topology: &Topology, settings: &StreamsSettings) -> Result<(), StreamsError> {
+    let resources = match settings.explicit_names {
+        true => topology.to_manifest().unnamed_resources(),
+        false => Vec::new(),
+    };
+    if resources.is_empty() { Ok(()) } else { Err(StreamsError::UnnamedResources { resources }) }
 }
 
 fn worker_config(settings: &StreamsSettings) -> WorkerConfig {

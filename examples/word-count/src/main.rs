@@ -4,6 +4,7 @@
 
 use clap::{Parser, ValueEnum};
 use kafka_streams::prelude::*;
+use word_count::topology;
 
 /// Counts the words of the lines of one topic, and writes the counts to another.
 #[derive(Parser)]
@@ -42,18 +43,6 @@ struct Options {
 enum Guarantee {
     AtLeastOnce,
     ExactlyOnce,
-}
-
-fn topology(input: &str, output: &str) -> Result<Topology, TopologyError> {
-    let builder = StreamsBuilder::with_naming(Naming::Jvm);
-    builder
-        .stream::<Option<String>, String>(input)
-        .flat_map_values(|line| line.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>())
-        .group_by(|_, word| word.clone(), Grouped::named("by-word"))
-        .count(Materialized::named("word-counts"))
-        .to_stream()
-        .to(output);
-    builder.build()
 }
 
 #[tokio::main(flavor = "current_thread")]

@@ -12,11 +12,12 @@ use crate::workspace::Workspace;
 /// The layers from the top down. A crate depends only on crates in lines below its own, so crates of one line do not know each other.
 /// A name ending in `*` is a prefix.
 const LAYERS: &[Layer] = &[
+    Layer { name: "programs", crates: &["golden"] },
     Layer {
         name: "programs",
         crates: &["xtask", "kafka-streams-tests", "kafka-streams-oracle", "kafka-streams-sim", "bench", "word-count"],
     },
-    Layer { name: "tools", crates: &["kafka-streams-testing"] },
+    Layer { name: "tools", crates: &["kafka-streams-testing", "kafka-streams-golden"] },
     Layer { name: "facade", crates: &["kafka-streams"] },
     Layer { name: "extensions", crates: &["riffle-*"] },
     Layer {

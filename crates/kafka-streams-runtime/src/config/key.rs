@@ -363,8 +363,8 @@ pub const STREAMS_KEYS: &[KeySpec] = &[
         Is("false"),
         High,
         Any,
-        Refused("the check belongs to building the topology, which is finished before the configuration is read"),
-        "",
+        Honoured,
+        "explicit_names",
         "Whether a store or internal topic without a name of its own is an error.",
     ),
     key(

@@ -42,6 +42,8 @@ pub struct StreamsSettings {
     pub processing_exception_handler_global_enabled: bool,
     /// What was set, as processors see it: secrets left out.
     pub app_configs: Arc<BTreeMap<String, String>>,
+    /// `ensure.explicit.internal.resource.naming`.
+    pub explicit_names: bool,
     /// `max.task.idle.ms`.
     pub max_task_idle: MaxTaskIdle,
     /// `memory.budget.bytes`, from 8 MiB.

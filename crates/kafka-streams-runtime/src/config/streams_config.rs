@@ -259,6 +259,13 @@ impl StreamsConfig {
         self.set("repartition.purge.interval.ms", millis(interval))
     }
 
+    /// `ensure.explicit.internal.resource.naming`: whether a topology with a store or a repartition topic that was not
+    /// named is refused; false by default.
+    #[must_use]
+    pub fn explicit_names(self, required: bool) -> Self {
+        self.set("ensure.explicit.internal.resource.naming", required)
+    }
+
     /// `replication.factor` of internal topics, from 1; the broker's by default, which is -1.
     #[must_use]
     pub fn replication_factor(self, factor: i16) -> Self {

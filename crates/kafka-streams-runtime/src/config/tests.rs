@@ -174,7 +174,7 @@ mod builder {
     #[test]
     fn every_setter_that_the_table_names_writes_its_key() {
         let ms = Duration::from_millis(1234);
-        let set: [(&str, StreamsConfig, &str); 29] = [
+        let set: [(&str, StreamsConfig, &str); 30] = [
             ("application_server", base().application_server("h:1"), "h:1"),
             ("buffered_records_per_partition", base().buffered_records_per_partition(7), "7"),
             ("client_id", base().client_id("c"), "c"),
@@ -185,6 +185,7 @@ mod builder {
                 base().default_timestamp_extractor(TimestampExtractor::WallclockTimestampExtractor),
                 "org.apache.kafka.streams.processor.WallclockTimestampExtractor",
             ),
+            ("explicit_names", base().explicit_names(true), "true"),
             ("max_task_idle", base().max_task_idle(MaxTaskIdle::Disabled), "-1"),
             ("memory_budget", base().memory_budget(1 << 30), "1073741824"),
             ("metadata_max_age", base().metadata_max_age(ms), "1234"),

@@ -404,6 +404,9 @@ impl Check<'_> {
             default_timestamp_extractor: self
                 .choice("default.timestamp.extractor", "", &TIMESTAMP_EXTRACTORS)
                 .unwrap_or_default(),
+            explicit_names: self
+                .text("ensure.explicit.internal.resource.naming")
+                .is_some_and(|text| text.eq_ignore_ascii_case("true")),
             handlers: self.handlers(),
             processing_exception_handler_global_enabled: self
                 .text("processing.exception.handler.global.enabled")

@@ -195,3 +195,27 @@ fn table_with_store() -> Topology {
     users.to_stream().to("copies");
     builder.build_optimized(&Optimization::ALL).unwrap()
 }
+
+#[test]
+fn topics_that_are_left_over_are_told_once_and_stay() {
+    let left = "app-KSTREAM-REDUCE-STATE-STORE-0000000007-changelog";
+    let cluster = Topics::of(&["words", "counts", OURS, left, "application-x-changelog"]);
+    let leader = leader(counting(Naming::PerClass, Materialized::default()), cluster.clone());
+    let orphans = block_on(leader.new_orphans());
+    assert_eq!(orphans.iter().map(|orphan| orphan.topic.as_str()).collect::<Vec<_>>(), [left]);
+    assert_eq!(block_on(leader.new_orphans()), []);
+    assert_eq!(cluster.names().len(), 5);
+}
+
+#[test]
+fn a_new_store_of_a_pinned_topology_is_not_taken_for_a_renumbered_one() {
+    let old = counting(Naming::PerClass, Materialized::default()).to_manifest();
+    let builder = StreamsBuilder::with_naming(Naming::PerClass).with_pinned_names(old);
+    let words = builder.stream::<String, String>("words");
+    words.group_by_key(Grouped::default()).reduce(|_, new| new, Materialized::default());
+    words.to("counts");
+    let pinned = builder.build().unwrap();
+    let cluster = Topics::of(&["words", OURS, "app-KSTREAM-REDUCE-STATE-STORE-0000000009-changelog"]);
+    assert!(lead(&leader(pinned, cluster.clone())).is_ok());
+    assert!(cluster.names().contains(&"app-KSTREAM-REDUCE-STATE-STORE-0000000000-changelog".to_owned()));
+}

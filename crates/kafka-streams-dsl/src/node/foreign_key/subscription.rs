@@ -5,6 +5,7 @@
 //!   on: i32 partition of the left row (big-endian);
 //! - response: i8 version, 0x80 set if there is no hash ‖ 16 bytes hash ‖ value; no bytes are no value.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use kafka_streams_core::{Failure, Serde, SerdeError, SharedSerde, Step};
@@ -124,6 +125,10 @@ impl<K: 'static> Serde for SubscriptionSerde<K> {
         let primary_key = self.keys.deserialize(self.topics.primary(), key)?;
         Ok(Subscription { hash, instruction, primary_key, version, primary_partition })
     }
+
+    fn id(&self) -> Cow<'static, str> {
+        Cow::Owned(format!("subscription<{}>", self.keys.id()))
+    }
 }
 
 /// Reads and writes responses.
@@ -143,6 +148,10 @@ impl<V: 'static> Serde for ResponseSerde<V> {
         let (hash, rest) = read_hash(*head, rest).ok_or_else(short)?;
         let value = (!rest.is_empty()).then(|| self.0.deserialize(topic, rest)).transpose()?;
         Ok(Response { hash, value, version: head & !NO_HASH, primary_partition: None })
+    }
+
+    fn id(&self) -> Cow<'static, str> {
+        Cow::Owned(format!("response<{}>", self.0.id()))
     }
 }
 

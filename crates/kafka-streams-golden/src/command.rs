@@ -1,0 +1,205 @@
+//! The commands and what they do.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use kafka_streams_naming::{Diff, Verdict, diff, render};
+
+use crate::golden::{read_manifest, write_file};
+use crate::{Golden, GoldenError};
+
+/// Compares topologies with what runs
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", no_binary_name = true)]
+pub(crate) struct Command {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Compare topologies with their golden files; any difference fails, and is told by class
+    Golden(Check),
+    /// Compare two manifests
+    Diff(Compare),
+    /// Print a topology as Kafka Streams describes it
+    Describe {
+        /// The topologies; without a name: all of them
+        names: Vec<String>,
+    },
+    /// Print the manifest of a topology
+    Manifest {
+        /// The topology
+        name: String,
+    },
+    /// Draw a topology
+    Graph(Graph),
+    /// Tell topics of an application that no version expects any more; needs the right to describe topics only
+    #[cfg(feature = "orphans")]
+    Orphans(crate::orphans::Orphans),
+}
+
+#[derive(Debug, Args)]
+struct Check {
+    /// The topologies; without a name: all of them
+    names: Vec<String>,
+    /// Accept the differences: write the golden files anew
+    #[arg(long)]
+    bless: bool,
+    /// How differences are written
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Debug, Args)]
+struct Compare {
+    /// The manifest of what runs
+    old: PathBuf,
+    /// The manifest of what is to run
+    new: PathBuf,
+    /// How differences are written
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Debug, Args)]
+struct Graph {
+    /// The topology; may be left out if there is one only
+    name: Option<String>,
+    /// As an SVG image (the default)
+    #[arg(long, group = "language")]
+    svg: bool,
+    /// As a Mermaid flowchart
+    #[arg(long, group = "language")]
+    mermaid: bool,
+    /// In the DOT language of Graphviz
+    #[arg(long, group = "language")]
+    dot: bool,
+    /// Write to this file in place of standard output
+    #[arg(long)]
+    output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// Workflow commands of GitHub Actions, which show up in a pull request
+    Github,
+}
+
+impl Command {
+    pub(crate) fn parse(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Self, GoldenError> {
+        Ok(Command::try_parse_from(arguments.into_iter().map(Into::into))?)
+    }
+
+    pub(crate) fn run(&self, golden: &Golden, output: &mut dyn Write) -> Result<u8, GoldenError> {
+        match &self.action {
+            Action::Golden(check) => check.run(golden, output),
+            Action::Diff(compare) => compare.run(output),
+            Action::Describe { names } => {
+                for name in golden.chosen(names)? {
+                    write!(output, "{}", golden.build(name)?.describe())?;
+                }
+                Ok(0)
+            }
+            Action::Manifest { name } => {
+                for name in golden.chosen(std::slice::from_ref(name))? {
+                    write!(output, "{}", golden.build(name)?.to_manifest().to_json())?;
+                }
+                Ok(0)
+            }
+            Action::Graph(graph) => graph.run(golden, output),
+            #[cfg(feature = "orphans")]
+            Action::Orphans(orphans) => orphans.run(golden, output),
+        }
+    }
+}
+
+impl Check {
+    fn run(&self, golden: &Golden, output: &mut dyn Write) -> Result<u8, GoldenError> {
+        let mut worst = Verdict::Same;
+        for name in golden.chosen(&self.names)? {
+            worst = worst.max(self.check(golden, name, output)?);
+        }
+        Ok(if self.bless { Verdict::Same } else { worst }.exit_code())
+    }
+
+    /// Compares one topology, and writes its golden file if that is wanted.
+    fn check(&self, golden: &Golden, name: &str, output: &mut dyn Write) -> Result<Verdict, GoldenError> {
+        let file = golden.golden_file(name);
+        let manifest = golden.build(name)?.to_manifest();
+        let previous = golden.read_golden(name)?;
+        let verdict = match &previous {
+            Some(previous) => {
+                let diff = diff(previous, &manifest);
+                if self.format == Format::Text {
+                    write!(output, "{name}: ")?;
+                }
+                write!(output, "{}", self.format.write(&diff, &file.display().to_string()))?;
+                diff.verdict
+            }
+            None if self.bless => Verdict::Same,
+            None => {
+                writeln!(output, "{name}: there is no {}; `golden --bless` writes it", file.display())?;
+                Verdict::NeedsThought
+            }
+        };
+        if self.bless && previous.as_ref() != Some(&manifest) {
+            write_file(&file, &manifest.to_json())?;
+            writeln!(output, "{name}: wrote {}", file.display())?;
+        }
+        // What is equal in meaning may still be different in writing, and would be a difference later.
+        match previous {
+            Some(previous) if verdict == Verdict::Same && previous != manifest && !self.bless => {
+                writeln!(output, "{name}: details differ that no deploy can break; `golden --bless` writes them")?;
+                Ok(Verdict::Harmless)
+            }
+            _ => Ok(verdict),
+        }
+    }
+}
+
+impl Compare {
+    fn run(&self, output: &mut dyn Write) -> Result<u8, GoldenError> {
+        let diff = diff(&read_manifest(&self.old)?, &read_manifest(&self.new)?);
+        write!(output, "{}", self.format.write(&diff, &self.new.display().to_string()))?;
+        Ok(diff.verdict.exit_code())
+    }
+}
+
+impl Graph {
+    fn run(&self, golden: &Golden, output: &mut dyn Write) -> Result<u8, GoldenError> {
+        let names: Vec<String> = self.name.iter().cloned().collect();
+        let chosen = golden.chosen(&names)?;
+        let [name] = chosen[..] else {
+            let known = chosen.into_iter().map(str::to_owned).collect();
+            return Err(GoldenError::UnknownTopology { name: String::new(), known });
+        };
+        let manifest = golden.build(name)?.to_manifest();
+        let text = match (self.mermaid, self.dot) {
+            (true, _) => render::mermaid(&manifest),
+            (_, true) => render::dot(&manifest),
+            _ => render::svg(&manifest),
+        };
+        match &self.output {
+            Some(path) => write_file(path, &text)?,
+            None => write!(output, "{text}")?,
+        }
+        Ok(0)
+    }
+}
+
+impl Format {
+    fn write(self, diff: &Diff, file: &str) -> String {
+        match self {
+            Format::Text => diff.to_string(),
+            Format::Json => diff.to_json(),
+            Format::Github => diff.to_github_annotations(file),
+        }
+    }
+}
