@@ -58,7 +58,8 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     run(workspace, "golden", &HandedOn { arguments: Vec::new() })?;
     // The template is a workspace of its own; with the same versions as ours nothing is compiled twice.
     let lock = workspace.root().join(TEMPLATE).join("Cargo.lock");
-    std::fs::copy(workspace.root().join("Cargo.lock"), &lock).with_context(|| format!("cannot write {}", lock.display()))?;
+    std::fs::copy(workspace.root().join("Cargo.lock"), &lock)
+        .with_context(|| format!("cannot write {}", lock.display()))?;
     let manifest = format!("{TEMPLATE}/Cargo.toml");
     let template = |arguments: &[&str], after: &[&str]| {
         let mut command = cargo(workspace, arguments);

@@ -52,15 +52,18 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// # builder.build()?;
     /// # Ok::<(), kafka_streams_dsl::BuildError>(())
     /// ```
+    #[track_caller]
     pub fn split(&self) -> BranchedKStream<K, V> {
         self.do_split(None)
     }
 
     /// [`split`](KStream::split) by a node of this name, with which the names of the branches begin: let it end in a dash.
+    #[track_caller]
     pub fn split_named(&self, name: impl Into<String>) -> BranchedKStream<K, V> {
         self.do_split(Some(name.into()))
     }
 
+    #[track_caller]
     fn do_split(&self, name: Option<String>) -> BranchedKStream<K, V> {
         let branches = Arc::new(Mutex::new(Branches { predicates: Vec::new(), default: None }));
         let read = branches.clone();
@@ -96,6 +99,7 @@ impl<K: Clone + 'static, V: Clone + 'static> BranchedKStream<K, V> {
     /// let branches = orders.split_named("by-amount-").branch(|_, amount| *amount > 1000).no_default_branch();
     /// branches["by-amount-1"].to("large-orders");
     /// ```
+    #[track_caller]
     pub fn branch<F>(self, predicate: F) -> Self
     where
         F: Fn(&K, &V) -> bool + Send + Sync + 'static,
@@ -104,6 +108,7 @@ impl<K: Clone + 'static, V: Clone + 'static> BranchedKStream<K, V> {
     }
 
     /// [`branch`](BranchedKStream::branch), named and used as `branched` says.
+    #[track_caller]
     pub fn branch_with<F>(mut self, predicate: F, branched: Branched<K, V>) -> Self
     where
         F: Fn(&K, &V) -> bool + Send + Sync + 'static,
@@ -126,6 +131,7 @@ impl<K: Clone + 'static, V: Clone + 'static> BranchedKStream<K, V> {
     ///     .no_default_branch();
     /// branches["by-amount-1"].to("large-orders");
     /// ```
+    #[track_caller]
     pub fn branch_with_function<F>(
         self,
         predicate: F,
@@ -147,6 +153,7 @@ impl<K: Clone + 'static, V: Clone + 'static> BranchedKStream<K, V> {
     ///     .branch_with_consumer(|_, amount| *amount > 1000, |large| large.map_values(|amount| amount / 100).to("large"))
     ///     .no_default_branch();
     /// ```
+    #[track_caller]
     pub fn branch_with_consumer<F>(self, predicate: F, consumer: impl FnOnce(KStream<K, V>) + 'static) -> Self
     where
         F: Fn(&K, &V) -> bool + Send + Sync + 'static,
@@ -155,6 +162,7 @@ impl<K: Clone + 'static, V: Clone + 'static> BranchedKStream<K, V> {
     }
 
     /// Ends the split with a branch of all other records; the branches by their names.
+    #[track_caller]
     pub fn default_branch(self) -> BTreeMap<String, KStream<K, V>> {
         self.default_branch_with(Branched::default())
     }
@@ -170,6 +178,7 @@ impl<K: Clone + 'static, V: Clone + 'static> BranchedKStream<K, V> {
     ///     .default_branch_with(Branched::with_function(|rest| rest.map_values(|amount: i64| amount.abs())).with_name("rest"));
     /// branches["by-amount-rest"].to("amounts");
     /// ```
+    #[track_caller]
     pub fn default_branch_with(mut self, branched: Branched<K, V>) -> BTreeMap<String, KStream<K, V>> {
         let name = self.child_name(&branched, 0);
         self.lock().default = Some(name.clone());
@@ -189,6 +198,7 @@ impl<K: Clone + 'static, V: Clone + 'static> BranchedKStream<K, V> {
         }
     }
 
+    #[track_caller]
     fn add(&mut self, name: String, branched: Branched<K, V>) {
         let lowering = lower::stateless(|out: Children<K, V>| {
             move |cx: &mut TaskContext, record: Record<K, V>| out.forward(cx, record)

@@ -56,6 +56,7 @@ impl StreamsBuilder {
     /// # let builder = kafka_streams_dsl::StreamsBuilder::new();
     /// let orders = builder.stream::<String, i64>(["web-orders", "shop-orders"]);
     /// ```
+    #[track_caller]
     pub fn stream<K, V>(&self, topics: impl Topics) -> KStream<K, V>
     where
         K: DefaultSerde + Clone,
@@ -71,6 +72,7 @@ impl StreamsBuilder {
     /// # let builder = kafka_streams_dsl::StreamsBuilder::new();
     /// let orders: KStream<String, i64> = builder.stream_with("orders", Consumed::named("read-orders"));
     /// ```
+    #[track_caller]
     pub fn stream_with<K, V>(&self, topics: impl Topics, consumed: Consumed<K, V>) -> KStream<K, V>
     where
         K: Clone + 'static,
@@ -91,6 +93,7 @@ impl StreamsBuilder {
     /// # let builder = kafka_streams_dsl::StreamsBuilder::new();
     /// let orders = builder.stream_matching::<String, i64>("orders-.*");
     /// ```
+    #[track_caller]
     pub fn stream_matching<K, V>(&self, pattern: &str) -> KStream<K, V>
     where
         K: DefaultSerde + Clone,
@@ -106,6 +109,7 @@ impl StreamsBuilder {
     /// # let builder = kafka_streams_dsl::StreamsBuilder::new();
     /// let orders: KStream<String, i64> = builder.stream_matching_with("orders-.*", Consumed::named("all-orders"));
     /// ```
+    #[track_caller]
     pub fn stream_matching_with<K, V>(&self, pattern: &str, consumed: Consumed<K, V>) -> KStream<K, V>
     where
         K: Clone + 'static,
@@ -124,6 +128,7 @@ impl StreamsBuilder {
         &self.graph
     }
 
+    #[track_caller]
     fn do_stream<K, V>(
         &self,
         topics: Vec<String>,
@@ -168,6 +173,7 @@ impl StreamsBuilder {
     /// # let builder = kafka_streams_dsl::StreamsBuilder::new();
     /// let users = builder.table::<String, String>("users");
     /// ```
+    #[track_caller]
     pub fn table<K, V>(&self, topic: impl Into<String>) -> KTable<K, V>
     where
         K: DefaultSerde + Clone,
@@ -185,6 +191,7 @@ impl StreamsBuilder {
     /// let users: KTable<String, String> =
     ///     builder.table_with("users", Consumed::default(), Materialized::named("users-by-id"));
     /// ```
+    #[track_caller]
     pub fn table_with<K, V>(
         &self,
         topic: impl Into<String>,
@@ -236,8 +243,11 @@ impl StreamsBuilder {
     ///
     /// # Errors
     /// The name is not legal, or another store of the builder has it.
+    #[track_caller]
     pub fn add_state_store<B: StoreBuilder>(&self, store: B) -> Result<StoreRef<B::Store>, BuildError> {
-        Ok(self.graph.lock().draft.add_store(store)?)
+        let mut graph = self.graph.lock();
+        graph.claim("store", &store.spec().name)?;
+        Ok(graph.draft.add_store(store)?)
     }
 
     /// The topology of all that was said.

@@ -21,6 +21,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     ///     if *amount < 0 { "refunds" } else { "sales" }
     /// });
     /// ```
+    #[track_caller]
     pub fn to_dynamic(&self, extractor: impl TopicNameExtractor<K, V> + 'static)
     where
         K: DefaultSerde,
@@ -38,6 +39,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// let by_source = |_: &String, _: &i64, from: &RecordContext| format!("copy-of-{}", from.topic.as_deref().unwrap_or("none"));
     /// orders.to_dynamic_with(by_source, Produced::named("copies"));
     /// ```
+    #[track_caller]
     pub fn to_dynamic_with(&self, extractor: impl TopicNameExtractor<K, V> + 'static, produced: Produced<K, V>) {
         let Produced { name, keys, values, partitioner, key_hash } = produced;
         let keys = keys.or_inherited(self.keys.as_ref());

@@ -1,5 +1,7 @@
 //! What can be wrong with what was said to a builder: the user's mistakes, reported by `build()` all at once.
 
+use std::panic::Location;
+
 use kafka_streams_naming::UnnamedResource;
 use kafka_streams_topology::TopologyError;
 
@@ -35,6 +37,18 @@ pub enum BuildError {
     TwoBuilders {
         /// The node.
         node: String,
+    },
+    /// One name was given twice.
+    #[error("{what} {name} is named at {first} and again at {second}; give one of them another name")]
+    DuplicateName {
+        /// `node`, `store` or `repartition topic`.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// Where it was given first: file, line and column.
+        first: &'static Location<'static>,
+        /// Where it was given again.
+        second: &'static Location<'static>,
     },
     /// Stores or repartition topics have no name of their own, which the builder was told to insist on.
     #[error(

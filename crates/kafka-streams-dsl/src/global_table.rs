@@ -46,6 +46,7 @@ impl StreamsBuilder {
     /// # builder.build()?;
     /// # Ok::<(), kafka_streams_dsl::BuildError>(())
     /// ```
+    #[track_caller]
     pub fn global_table<K, V>(&self, topic: impl Into<String>) -> GlobalKTable<K, V>
     where
         K: DefaultSerde + Clone,
@@ -64,6 +65,7 @@ impl StreamsBuilder {
     ///     builder.global_table_with("products", Consumed::default(), Materialized::named("products-by-id").in_memory());
     /// assert_eq!(products.queryable_store_name(), Some("products-by-id"));
     /// ```
+    #[track_caller]
     pub fn global_table_with<K, V>(
         &self,
         topic: impl Into<String>,
@@ -137,6 +139,7 @@ impl StreamsBuilder {
     /// # builder.build()?;
     /// # Ok::<(), kafka_streams_dsl::BuildError>(())
     /// ```
+    #[track_caller]
     pub fn add_global_store<B, K, V, P>(
         &self,
         store: B,

@@ -9,6 +9,7 @@ use kafka_streams_naming::{NameGenerator, Naming, check_name, is_generated_repar
 use kafka_streams_topology::{Draft, EdgeTypes, OffsetReset, TopicPattern, TopologyError};
 
 use crate::BuildError;
+use crate::given_names::GivenNames;
 use crate::lower::stream_join::StreamJoinLowering;
 use crate::lower::{Lowering, RepartitionLowering};
 use crate::names_policy::NamesPolicy;
@@ -61,6 +62,7 @@ pub(crate) struct Graph {
     pub(crate) join_repartitions: Vec<(GraphId, GraphId)>,
     pub(crate) errors: Vec<BuildError>,
     pub(crate) names_policy: NamesPolicy,
+    given_names: GivenNames,
     next_priority: u32,
 }
 
@@ -174,12 +176,14 @@ impl Graph {
             join_repartitions: Vec::new(),
             errors: Vec::new(),
             names_policy: NamesPolicy::default(),
+            given_names: GivenNames::default(),
             next_priority: 0,
         }
     }
 
     /// The name of a node: the given one, or the next of its class. A number is drawn in both cases, so that giving a
     /// name does not renumber the nodes after it.
+    #[track_caller]
     pub(crate) fn node_name(&mut self, given: Option<String>, prefix: &str) -> String {
         match given {
             Some(name) => {
@@ -193,11 +197,13 @@ impl Graph {
     }
 
     /// The name of a node with a suffix for its role: as [`node_name`](Graph::node_name).
+    #[track_caller]
     pub(crate) fn suffixed_name(&mut self, given: Option<&String>, suffix: &str, prefix: &str) -> String {
         self.node_name(given.map(|name| format!("{name}{suffix}")), prefix)
     }
 
     /// The name of a store: the given one, without a draw, or the next of its class.
+    #[track_caller]
     pub(crate) fn store_name(&mut self, given: Option<&String>, prefix: &str) -> String {
         match given {
             Some(name) => {
@@ -222,13 +228,31 @@ impl Graph {
         RepartitionNode { topic, filter, sink, source, partitions: None, mergeable: true }
     }
 
+    /// Notes where the user gave a name; an error if it has been given before.
+    #[track_caller]
+    pub(crate) fn claim(&mut self, what: &'static str, name: &str) -> Result<(), BuildError> {
+        match self.given_names.give(what, name) {
+            Some((first, second)) => Err(BuildError::DuplicateName { what, name: name.to_owned(), first, second }),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks a name that the user gave to a node, a store or a repartition topic, or a topic that exists without the
+    /// application; and but for the latter, that nothing of its kind has it yet.
+    #[track_caller]
     pub(crate) fn check(&mut self, what: &'static str, name: &str) {
+        if what != "topic"
+            && let Err(error) = self.claim(what, name)
+        {
+            self.errors.push(error);
+        }
         if let Err(error) = check_name(name) {
             self.errors.push(TopologyError::IllegalName { what, error }.into());
         }
     }
 
     /// Adds a node below `parents`, or as a root.
+    #[track_caller]
     pub(crate) fn add(&mut self, parents: &[GraphId], name: String, traits: Traits, body: Body) -> GraphId {
         let id = GraphId(self.nodes.len());
         let node =

@@ -46,11 +46,13 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedStream<K, V> {
     /// let clicks_per_user = clicks.group_by_key(Grouped::default()).count(Materialized::named("clicks-per-user"));
     /// # let _: kafka_streams_dsl::KTable<String, i64> = clicks_per_user;
     /// ```
+    #[track_caller]
     pub fn count(&self, materialized: Materialized<K, i64>) -> KTable<K, i64> {
         self.do_count(None, materialized)
     }
 
     /// [`count`](KGroupedStream::count) by a node of this name.
+    #[track_caller]
     pub fn count_named(&self, name: impl Into<String>, materialized: Materialized<K, i64>) -> KTable<K, i64> {
         self.do_count(Some(name.into()), materialized)
     }
@@ -64,6 +66,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedStream<K, V> {
     /// let largest = orders.group_by_key(Grouped::default()).reduce(|a, b| a.max(b), Materialized::named("largest"));
     /// # let _: kafka_streams_dsl::KTable<String, i64> = largest;
     /// ```
+    #[track_caller]
     pub fn reduce<F>(&self, f: F, materialized: Materialized<K, V>) -> KTable<K, V>
     where
         F: Fn(V, V) -> V + Send + Sync + 'static,
@@ -72,6 +75,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedStream<K, V> {
     }
 
     /// [`reduce`](KGroupedStream::reduce) by a node of this name.
+    #[track_caller]
     pub fn reduce_named<F>(&self, name: impl Into<String>, f: F, materialized: Materialized<K, V>) -> KTable<K, V>
     where
         F: Fn(V, V) -> V + Send + Sync + 'static,
@@ -90,6 +94,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedStream<K, V> {
     ///     .aggregate(|| 0, |_customer, order, bytes| bytes + order.len() as i64, Materialized::named("bytes"));
     /// # let _: kafka_streams_dsl::KTable<String, i64> = bytes;
     /// ```
+    #[track_caller]
     pub fn aggregate<A, I, F>(&self, init: I, adder: F, materialized: Materialized<K, A>) -> KTable<K, A>
     where
         A: Clone + 'static,
@@ -100,6 +105,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedStream<K, V> {
     }
 
     /// [`aggregate`](KGroupedStream::aggregate) by a node of this name.
+    #[track_caller]
     pub fn aggregate_named<A, I, F>(
         &self,
         name: impl Into<String>,
@@ -126,6 +132,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedStream<K, V> {
     ///     Materialized::named("open-amounts"),
     /// );
     /// ```
+    #[track_caller]
     pub fn fold<A, F>(&self, f: F, materialized: Materialized<K, A>) -> KTable<K, A>
     where
         A: Clone + 'static,
@@ -135,6 +142,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedStream<K, V> {
     }
 
     /// [`fold`](KGroupedStream::fold) by a node of this name.
+    #[track_caller]
     pub fn fold_named<A, F>(&self, name: impl Into<String>, f: F, materialized: Materialized<K, A>) -> KTable<K, A>
     where
         A: Clone + 'static,
@@ -185,6 +193,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedStream<K, V> {
         CogroupedKStream::of(self, adder)
     }
 
+    #[track_caller]
     fn do_count(&self, name: Option<String>, materialized: Materialized<K, i64>) -> KTable<K, i64> {
         self.burn_for_count(&materialized);
         self.do_aggregate(name, prefix::AGGREGATE, || 0, |_, _, count| count + 1, materialized)
@@ -197,6 +206,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedStream<K, V> {
         }
     }
 
+    #[track_caller]
     fn do_reduce<F>(&self, name: Option<String>, f: F, materialized: Materialized<K, V>) -> KTable<K, V>
     where
         F: Fn(V, V) -> V + Send + Sync + 'static,
@@ -208,6 +218,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedStream<K, V> {
         self.add(name, prefix::REDUCE, Some(&self.values), || None, f, materialized)
     }
 
+    #[track_caller]
     fn do_aggregate<A, I, F>(
         &self,
         name: Option<String>,
@@ -226,6 +237,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedStream<K, V> {
         self.add(name, prefix, None, init, f, materialized)
     }
 
+    #[track_caller]
     fn add<A, I, F>(
         &self,
         name: Option<String>,
@@ -273,6 +285,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedStream<K, V> {
 
     /// The node below which an aggregation is attached, and the nodes that read its topics: those of the stream, or a
     /// repartition topic if the key may have changed.
+    #[track_caller]
     pub(crate) fn aggregated_from(&self, graph: &mut Graph, store_name: &str) -> (GraphId, Vec<GraphId>) {
         if !self.stream.repartition_required {
             return (self.stream.node, self.stream.sources.clone());

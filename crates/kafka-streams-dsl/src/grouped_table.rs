@@ -47,12 +47,14 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedTable<K, V> {
     ///     .count(Materialized::named("users-per-city"));
     /// # let _: kafka_streams_dsl::KTable<String, i64> = users_per_city;
     /// ```
+    #[track_caller]
     pub fn count(&self, materialized: Materialized<K, i64>) -> KTable<K, i64> {
         self.do_count(None, materialized)
     }
 
     /// [`count`](KGroupedTable::count) by a node of this name; source and sink of the repartition topic are
     /// `<name>-source` and `<name>-sink`.
+    #[track_caller]
     pub fn count_named(&self, name: impl Into<String>, materialized: Materialized<K, i64>) -> KTable<K, i64> {
         self.do_count(Some(name.into()), materialized)
     }
@@ -67,6 +69,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedTable<K, V> {
     ///     .group_by(|account, balance| (account[..2].to_owned(), balance), Grouped::named("by-bank"))
     ///     .reduce(|total, balance| total + balance, |total, balance| total - balance, Materialized::named("totals"));
     /// ```
+    #[track_caller]
     pub fn reduce<F, G>(&self, adder: F, subtractor: G, materialized: Materialized<K, V>) -> KTable<K, V>
     where
         F: Fn(V, V) -> V + Send + Sync + 'static,
@@ -77,6 +80,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedTable<K, V> {
 
     /// [`reduce`](KGroupedTable::reduce) by a node of this name; source and sink of the repartition topic are
     /// `<name>-source` and `<name>-sink`.
+    #[track_caller]
     pub fn reduce_named<F, G>(
         &self,
         name: impl Into<String>,
@@ -107,6 +111,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedTable<K, V> {
     ///     );
     /// # let _: kafka_streams_dsl::KTable<String, f64> = totals;
     /// ```
+    #[track_caller]
     pub fn aggregate<A, I, F, G>(
         &self,
         init: I,
@@ -125,6 +130,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedTable<K, V> {
 
     /// [`aggregate`](KGroupedTable::aggregate) by a node of this name; source and sink of the repartition topic are
     /// `<name>-source` and `<name>-sink`.
+    #[track_caller]
     pub fn aggregate_named<A, I, F, G>(
         &self,
         name: impl Into<String>,
@@ -155,6 +161,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedTable<K, V> {
     ///     Materialized::named("users-per-city"),
     /// );
     /// ```
+    #[track_caller]
     pub fn fold<A, F, G>(&self, adder: F, subtractor: G, materialized: Materialized<K, A>) -> KTable<K, A>
     where
         A: Clone + 'static,
@@ -166,6 +173,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedTable<K, V> {
 
     /// [`fold`](KGroupedTable::fold) by a node of this name; source and sink of the repartition topic are `<name>-source`
     /// and `<name>-sink`.
+    #[track_caller]
     pub fn fold_named<A, F, G>(
         &self,
         name: impl Into<String>,
@@ -181,10 +189,12 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedTable<K, V> {
         self.do_fold(Some(name.into()), adder, subtractor, materialized)
     }
 
+    #[track_caller]
     fn do_count(&self, name: Option<String>, materialized: Materialized<K, i64>) -> KTable<K, i64> {
         self.do_aggregate(name, || 0, |_, _, count| count + 1, |_, _, count| count - 1, materialized)
     }
 
+    #[track_caller]
     fn do_reduce<F, G>(
         &self,
         name: Option<String>,
@@ -208,6 +218,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedTable<K, V> {
         self.add(name, prefix::TABLE_REDUCE, results, aggregation, materialized)
     }
 
+    #[track_caller]
     fn do_aggregate<A, I, F, G>(
         &self,
         name: Option<String>,
@@ -227,6 +238,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedTable<K, V> {
         self.do_fold(name, add, subtract, materialized)
     }
 
+    #[track_caller]
     fn do_fold<A, F, G>(
         &self,
         name: Option<String>,
@@ -244,6 +256,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedTable<K, V> {
         self.add(name, prefix::TABLE_AGGREGATE, results, aggregation, materialized)
     }
 
+    #[track_caller]
     fn add<A, Add, Subtract>(
         &self,
         name: Option<String>,

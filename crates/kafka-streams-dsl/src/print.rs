@@ -18,6 +18,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// # let orders = kafka_streams_dsl::StreamsBuilder::new().stream::<String, i64>("orders");
     /// orders.print(Printed::to_writer(std::io::stdout()));
     /// ```
+    #[track_caller]
     pub fn print(&self, printed: Printed<K, V>) {
         let Printed { writer, label, name, text } = printed;
         let stream_name = self.graph.lock().nodes.get(self.node.0).map(|node| node.name.clone());

@@ -40,6 +40,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// # builder.build()?;
     /// # Ok::<(), kafka_streams_dsl::BuildError>(())
     /// ```
+    #[track_caller]
     pub fn process_values<P, S, F>(&self, stores: S, make: F) -> KStream<K, P::VOut>
     where
         P: FixedKeyProcessor<Key = K, VIn = V>,
@@ -51,6 +52,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     }
 
     /// [`process_values`](KStream::process_values) by a node of this name.
+    #[track_caller]
     pub fn process_values_named<P, S, F>(&self, name: impl Into<String>, stores: S, make: F) -> KStream<K, P::VOut>
     where
         P: FixedKeyProcessor<Key = K, VIn = V>,
@@ -94,6 +96,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// let builder = StreamsBuilder::new();
     /// builder.stream("lines").process_supplied(Copying).to("copies");
     /// ```
+    #[track_caller]
     pub fn process_supplied<S, P>(&self, supplier: S) -> KStream<P::KOut, P::VOut>
     where
         P: Processor<KIn = K, VIn = V>,
@@ -105,6 +108,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     }
 
     /// [`process_supplied`](KStream::process_supplied) by a node of this name.
+    #[track_caller]
     pub fn process_supplied_named<S, P>(&self, name: impl Into<String>, supplier: S) -> KStream<P::KOut, P::VOut>
     where
         P: Processor<KIn = K, VIn = V>,
@@ -147,6 +151,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// # builder.build()?;
     /// # Ok::<(), kafka_streams_dsl::BuildError>(())
     /// ```
+    #[track_caller]
     pub fn process_with_stores<P, F>(&self, stores: &[&str], make: F) -> KStream<P::KOut, P::VOut>
     where
         P: Processor<KIn = K, VIn = V>,
@@ -157,6 +162,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     }
 
     /// [`process_with_stores`](KStream::process_with_stores) by a node of this name.
+    #[track_caller]
     pub fn process_with_stores_named<P, F>(
         &self,
         name: impl Into<String>,
@@ -173,6 +179,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
 
     /// [`process_values`](KStream::process_values) with stores that are connected by their names, as in
     /// [`process_with_stores`](KStream::process_with_stores).
+    #[track_caller]
     pub fn process_values_with_stores<P, F>(&self, stores: &[&str], make: F) -> KStream<K, P::VOut>
     where
         P: FixedKeyProcessor<Key = K, VIn = V>,
@@ -183,6 +190,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     }
 
     /// [`process_values_with_stores`](KStream::process_values_with_stores) by a node of this name.
+    #[track_caller]
     pub fn process_values_with_stores_named<P, F>(
         &self,
         name: impl Into<String>,
@@ -197,6 +205,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
         self.do_process_values_with_stores(name, stores, make)
     }
 
+    #[track_caller]
     fn do_process_values<P, S, F>(&self, name: String, stores: S, make: F) -> KStream<K, P::VOut>
     where
         P: FixedKeyProcessor<Key = K, VIn = V>,
@@ -208,6 +217,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
         self.with_new_value(node)
     }
 
+    #[track_caller]
     fn do_process_with_stores<P, F>(&self, name: String, stores: &[&str], make: F) -> KStream<P::KOut, P::VOut>
     where
         P: Processor<KIn = K, VIn = V>,
@@ -218,6 +228,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
         self.with_new_key(node, None)
     }
 
+    #[track_caller]
     fn do_process_values_with_stores<P, F>(&self, name: String, stores: &[&str], make: F) -> KStream<K, P::VOut>
     where
         P: FixedKeyProcessor<Key = K, VIn = V>,
@@ -229,6 +240,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     }
 
     /// A name that draws no number, as on the JVM.
+    #[track_caller]
     fn given(&self, name: impl Into<String>) -> String {
         let name = name.into();
         self.graph.lock().check("node", &name);

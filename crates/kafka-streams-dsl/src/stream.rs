@@ -55,6 +55,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// # let orders = kafka_streams_dsl::StreamsBuilder::new().stream::<String, i64>("orders");
     /// let large = orders.filter(|_customer, amount| *amount > 1000);
     /// ```
+    #[track_caller]
     pub fn filter<F>(&self, predicate: F) -> KStream<K, V>
     where
         F: Fn(&K, &V) -> bool + Send + Sync + 'static,
@@ -63,6 +64,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     }
 
     /// [`filter`](KStream::filter) by a node of this name.
+    #[track_caller]
     pub fn filter_named<F>(&self, name: impl Into<String>, predicate: F) -> KStream<K, V>
     where
         F: Fn(&K, &V) -> bool + Send + Sync + 'static,
@@ -76,6 +78,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// # let orders = kafka_streams_dsl::StreamsBuilder::new().stream::<String, i64>("orders");
     /// let small = orders.filter_not(|_customer, amount| *amount > 1000);
     /// ```
+    #[track_caller]
     pub fn filter_not<F>(&self, predicate: F) -> KStream<K, V>
     where
         F: Fn(&K, &V) -> bool + Send + Sync + 'static,
@@ -84,6 +87,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     }
 
     /// [`filter_not`](KStream::filter_not) by a node of this name.
+    #[track_caller]
     pub fn filter_not_named<F>(&self, name: impl Into<String>, predicate: F) -> KStream<K, V>
     where
         F: Fn(&K, &V) -> bool + Send + Sync + 'static,
@@ -99,6 +103,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// let by_amount = orders.map(|customer, amount| (amount / 100, customer));
     /// # let _: kafka_streams_dsl::KStream<i64, String> = by_amount;
     /// ```
+    #[track_caller]
     pub fn map<K2, V2, F>(&self, f: F) -> KStream<K2, V2>
     where
         K2: Clone + 'static,
@@ -109,6 +114,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     }
 
     /// [`map`](KStream::map) by a node of this name.
+    #[track_caller]
     pub fn map_named<K2, V2, F>(&self, name: impl Into<String>, f: F) -> KStream<K2, V2>
     where
         K2: Clone + 'static,
@@ -124,6 +130,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// # let orders = kafka_streams_dsl::StreamsBuilder::new().stream::<String, i64>("orders");
     /// let cents = orders.map_values(|amount| amount * 100);
     /// ```
+    #[track_caller]
     pub fn map_values<V2, F>(&self, f: F) -> KStream<K, V2>
     where
         V2: Clone + 'static,
@@ -133,6 +140,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     }
 
     /// [`map_values`](KStream::map_values) by a node of this name.
+    #[track_caller]
     pub fn map_values_named<V2, F>(&self, name: impl Into<String>, f: F) -> KStream<K, V2>
     where
         V2: Clone + 'static,
@@ -147,6 +155,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// # let orders = kafka_streams_dsl::StreamsBuilder::new().stream::<String, i64>("orders");
     /// let texts = orders.map_values_with_key(|customer, amount| format!("{customer}: {amount}"));
     /// ```
+    #[track_caller]
     pub fn map_values_with_key<V2, F>(&self, f: F) -> KStream<K, V2>
     where
         V2: Clone + 'static,
@@ -156,6 +165,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     }
 
     /// [`map_values_with_key`](KStream::map_values_with_key) by a node of this name.
+    #[track_caller]
     pub fn map_values_with_key_named<V2, F>(&self, name: impl Into<String>, f: F) -> KStream<K, V2>
     where
         V2: Clone + 'static,
@@ -170,6 +180,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// # let orders = kafka_streams_dsl::StreamsBuilder::new().stream::<String, i64>("orders");
     /// let both_ways = orders.flat_map(|customer, amount| [(customer.clone(), amount), (customer, -amount)]);
     /// ```
+    #[track_caller]
     pub fn flat_map<K2, V2, I, F>(&self, f: F) -> KStream<K2, V2>
     where
         K2: Clone + 'static,
@@ -181,6 +192,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     }
 
     /// [`flat_map`](KStream::flat_map) by a node of this name.
+    #[track_caller]
     pub fn flat_map_named<K2, V2, I, F>(&self, name: impl Into<String>, f: F) -> KStream<K2, V2>
     where
         K2: Clone + 'static,
@@ -198,6 +210,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// let words = lines.flat_map_values(|line| line.split(' ').map(str::to_owned).collect::<Vec<_>>());
     /// # let _: kafka_streams_dsl::KStream<String, String> = words;
     /// ```
+    #[track_caller]
     pub fn flat_map_values<I, F>(&self, f: F) -> KStream<K, I::Item>
     where
         I: IntoIterator<Item: Clone + 'static>,
@@ -207,6 +220,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     }
 
     /// [`flat_map_values`](KStream::flat_map_values) by a node of this name.
+    #[track_caller]
     pub fn flat_map_values_named<I, F>(&self, name: impl Into<String>, f: F) -> KStream<K, I::Item>
     where
         I: IntoIterator<Item: Clone + 'static>,
@@ -221,6 +235,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// # let orders = kafka_streams_dsl::StreamsBuilder::new().stream::<String, i64>("orders");
     /// let texts = orders.flat_map_values_with_key(|customer, amount| [format!("{customer} pays"), format!("{amount}")]);
     /// ```
+    #[track_caller]
     pub fn flat_map_values_with_key<I, F>(&self, f: F) -> KStream<K, I::Item>
     where
         I: IntoIterator<Item: Clone + 'static>,
@@ -230,6 +245,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     }
 
     /// [`flat_map_values_with_key`](KStream::flat_map_values_with_key) by a node of this name.
+    #[track_caller]
     pub fn flat_map_values_with_key_named<I, F>(&self, name: impl Into<String>, f: F) -> KStream<K, I::Item>
     where
         I: IntoIterator<Item: Clone + 'static>,
@@ -244,6 +260,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// # let orders = kafka_streams_dsl::StreamsBuilder::new().stream::<String, i64>("orders");
     /// let by_class = orders.select_key(|_customer, amount| amount / 1000);
     /// ```
+    #[track_caller]
     pub fn select_key<K2, F>(&self, f: F) -> KStream<K2, V>
     where
         K2: Clone + 'static,
@@ -253,6 +270,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     }
 
     /// [`select_key`](KStream::select_key) by a node of this name.
+    #[track_caller]
     pub fn select_key_named<K2, F>(&self, name: impl Into<String>, f: F) -> KStream<K2, V>
     where
         K2: Clone + 'static,
@@ -267,6 +285,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// # let orders = kafka_streams_dsl::StreamsBuilder::new().stream::<String, i64>("orders");
     /// orders.peek(|customer, amount| println!("{customer}: {amount}")).to("seen-orders");
     /// ```
+    #[track_caller]
     pub fn peek<F>(&self, f: F) -> KStream<K, V>
     where
         F: Fn(&K, &V) + Send + Sync + 'static,
@@ -275,6 +294,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     }
 
     /// [`peek`](KStream::peek) by a node of this name.
+    #[track_caller]
     pub fn peek_named<F>(&self, name: impl Into<String>, f: F) -> KStream<K, V>
     where
         F: Fn(&K, &V) + Send + Sync + 'static,
@@ -288,6 +308,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// # let orders = kafka_streams_dsl::StreamsBuilder::new().stream::<String, i64>("orders");
     /// orders.for_each(|customer, amount| println!("{customer}: {amount}"));
     /// ```
+    #[track_caller]
     pub fn for_each<F>(&self, f: F)
     where
         F: Fn(K, V) + Send + Sync + 'static,
@@ -296,6 +317,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     }
 
     /// [`for_each`](KStream::for_each) by a node of this name.
+    #[track_caller]
     pub fn for_each_named<F>(&self, name: impl Into<String>, f: F)
     where
         F: Fn(K, V) + Send + Sync + 'static,
@@ -309,11 +331,13 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// # let builder = kafka_streams_dsl::StreamsBuilder::new();
     /// let all = builder.stream::<String, i64>("web").merge(&builder.stream("shops"));
     /// ```
+    #[track_caller]
     pub fn merge(&self, other: &KStream<K, V>) -> KStream<K, V> {
         self.do_merge(None, other)
     }
 
     /// [`merge`](KStream::merge) by a node of this name.
+    #[track_caller]
     pub fn merge_named(&self, name: impl Into<String>, other: &KStream<K, V>) -> KStream<K, V> {
         self.do_merge(Some(name.into()), other)
     }
@@ -326,6 +350,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// # let orders = kafka_streams_dsl::StreamsBuilder::new().stream::<String, i64>("orders");
     /// let spread = orders.repartition(Repartitioned::named("spread").with_number_of_partitions(12));
     /// ```
+    #[track_caller]
     pub fn repartition(&self, repartitioned: Repartitioned<K, V>) -> KStream<K, V> {
         let Repartitioned { name, keys, values, partitions, partitioner } = repartitioned;
         let (keys, values) = (keys.or_inherited(self.keys.as_ref()), values.or_inherited(self.values.as_ref()));
@@ -386,6 +411,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// let builder = StreamsBuilder::new();
     /// builder.stream("orders").process((), |()| EverySecond { odd: false }).to("half-of-the-orders");
     /// ```
+    #[track_caller]
     pub fn process<P, S, F>(&self, stores: S, make: F) -> KStream<P::KOut, P::VOut>
     where
         P: Processor<KIn = K, VIn = V>,
@@ -397,6 +423,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     }
 
     /// [`process`](KStream::process) by a node of this name.
+    #[track_caller]
     pub fn process_named<P, S, F>(&self, name: impl Into<String>, stores: S, make: F) -> KStream<P::KOut, P::VOut>
     where
         P: Processor<KIn = K, VIn = V>,
@@ -428,6 +455,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// # let clicks = kafka_streams_dsl::StreamsBuilder::new().stream::<String, String>("clicks");
     /// let views = clicks.group_by(|_user, page| page.clone(), Grouped::named("by-page")).count(Materialized::named("views"));
     /// ```
+    #[track_caller]
     pub fn group_by<K2, F>(&self, f: F, grouped: Grouped<K2, V>) -> KGroupedStream<K2, V>
     where
         K2: Clone + 'static,
@@ -443,6 +471,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// # let settings = kafka_streams_dsl::StreamsBuilder::new().stream::<String, i64>("settings");
     /// let current = settings.to_table();
     /// ```
+    #[track_caller]
     pub fn to_table(&self) -> KTable<K, V>
     where
         K: DefaultSerde,
@@ -463,6 +492,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// # let settings = kafka_streams_dsl::StreamsBuilder::new().stream::<String, Option<i64>>("settings");
     /// let current: KTable<String, i64> = settings.to_table_with(Materialized::named("current-settings"));
     /// ```
+    #[track_caller]
     pub fn to_table_with<T>(&self, materialized: Materialized<K, T>) -> KTable<K, T>
     where
         K: DefaultSerde,
@@ -474,6 +504,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
 
     /// [`to_table_with`](KStream::to_table_with) by a node of this name, which also names the repartition topic, if one
     /// is needed.
+    #[track_caller]
     pub fn to_table_with_named<T>(&self, name: impl Into<String>, materialized: Materialized<K, T>) -> KTable<K, T>
     where
         K: DefaultSerde,
@@ -489,6 +520,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// # let orders = kafka_streams_dsl::StreamsBuilder::new().stream::<String, i64>("orders");
     /// orders.to("copy-of-orders");
     /// ```
+    #[track_caller]
     pub fn to(&self, topic: impl Into<String>)
     where
         K: DefaultSerde,
@@ -504,6 +536,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// # let orders = kafka_streams_dsl::StreamsBuilder::new().stream::<String, i64>("orders");
     /// orders.to_with("copy-of-orders", Produced::named("copy"));
     /// ```
+    #[track_caller]
     pub fn to_with(&self, topic: impl Into<String>, produced: Produced<K, V>) {
         let Produced { name, keys, values, partitioner, key_hash } = produced;
         let topic = topic.into();
@@ -519,6 +552,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
 }
 
 impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
+    #[track_caller]
     fn do_filter<F>(&self, name: Option<String>, predicate: F, keep: bool) -> KStream<K, V>
     where
         F: Fn(&K, &V) -> bool + Send + Sync + 'static,
@@ -534,6 +568,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
         KStream { node, ..self.clone() }
     }
 
+    #[track_caller]
     fn do_map<K2, V2, F>(&self, name: Option<String>, f: F) -> KStream<K2, V2>
     where
         K2: Clone + 'static,
@@ -552,6 +587,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
         self.with_new_key(node, None)
     }
 
+    #[track_caller]
     fn do_map_values<V2, F>(&self, name: Option<String>, f: F) -> KStream<K, V2>
     where
         V2: Clone + 'static,
@@ -567,6 +603,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
         self.with_new_value(node)
     }
 
+    #[track_caller]
     fn do_flat_map<K2, V2, I, F>(&self, name: Option<String>, f: F) -> KStream<K2, V2>
     where
         K2: Clone + 'static,
@@ -587,6 +624,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
         self.with_new_key(node, None)
     }
 
+    #[track_caller]
     fn do_flat_map_values<I, F>(&self, name: Option<String>, f: F) -> KStream<K, I::Item>
     where
         I: IntoIterator<Item: Clone + 'static>,
@@ -610,6 +648,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
         self.with_new_value(node)
     }
 
+    #[track_caller]
     fn do_select_key<K2, F>(&self, name: Option<String>, f: F) -> KStream<K2, V>
     where
         K2: Clone + 'static,
@@ -626,6 +665,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
         self.with_new_key(node, self.values.clone())
     }
 
+    #[track_caller]
     fn do_peek<F>(&self, name: Option<String>, f: F) -> KStream<K, V>
     where
         F: Fn(&K, &V) + Send + Sync + 'static,
@@ -641,6 +681,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
         KStream { node, ..self.clone() }
     }
 
+    #[track_caller]
     fn do_for_each<F>(&self, name: Option<String>, f: F)
     where
         F: Fn(K, V) + Send + Sync + 'static,
@@ -656,6 +697,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
         self.add_below(name, prefix::FOR_EACH, SAME, lowering);
     }
 
+    #[track_caller]
     fn do_merge(&self, name: Option<String>, other: &KStream<K, V>) -> KStream<K, V> {
         let mut graph = self.graph.lock();
         let name = graph.node_name(name, prefix::MERGE);
@@ -683,6 +725,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
         }
     }
 
+    #[track_caller]
     fn do_process<P, S, F>(&self, name: String, stores: S, make: F) -> KStream<P::KOut, P::VOut>
     where
         P: Processor<KIn = K, VIn = V>,
@@ -693,6 +736,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
         self.with_new_key(node, None)
     }
 
+    #[track_caller]
     fn do_to_table<T>(&self, name: Option<String>, materialized: Materialized<K, T>) -> KTable<K, T>
     where
         K: DefaultSerde,
@@ -705,6 +749,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     }
 
     /// Adds a node without a store below the stream.
+    #[track_caller]
     pub(crate) fn attach<K2, V2, N>(
         &self,
         name: Option<String>,
@@ -720,6 +765,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
         self.add_below(name, prefix, traits, lower::stateless(build))
     }
 
+    #[track_caller]
     pub(crate) fn add_below(&self, name: Option<String>, prefix: &str, traits: Traits, lowering: Lowering) -> GraphId {
         let mut graph = self.graph.lock();
         let name = graph.node_name(name, prefix);

@@ -43,6 +43,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     /// # let balances = kafka_streams_dsl::StreamsBuilder::new().table::<String, i64>("balances");
     /// let overdrawn = balances.filter(|_account, balance| *balance < 0);
     /// ```
+    #[track_caller]
     pub fn filter<F>(&self, predicate: F) -> KTable<K, V>
     where
         F: Fn(&K, &V) -> bool + Send + Sync + 'static,
@@ -51,6 +52,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     }
 
     /// [`filter`](KTable::filter) by a node of this name.
+    #[track_caller]
     pub fn filter_named<F>(&self, name: impl Into<String>, predicate: F) -> KTable<K, V>
     where
         F: Fn(&K, &V) -> bool + Send + Sync + 'static,
@@ -65,6 +67,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     /// # let balances = kafka_streams_dsl::StreamsBuilder::new().table::<String, i64>("balances");
     /// let overdrawn = balances.filter_with(|_account, balance| *balance < 0, Materialized::named("overdrawn"));
     /// ```
+    #[track_caller]
     pub fn filter_with<F>(&self, predicate: F, materialized: Materialized<K, V>) -> KTable<K, V>
     where
         F: Fn(&K, &V) -> bool + Send + Sync + 'static,
@@ -73,6 +76,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     }
 
     /// [`filter_with`](KTable::filter_with) by a node of this name.
+    #[track_caller]
     pub fn filter_with_named<F>(
         &self,
         name: impl Into<String>,
@@ -91,6 +95,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     /// # let balances = kafka_streams_dsl::StreamsBuilder::new().table::<String, i64>("balances");
     /// let in_credit = balances.filter_not(|_account, balance| *balance < 0);
     /// ```
+    #[track_caller]
     pub fn filter_not<F>(&self, predicate: F) -> KTable<K, V>
     where
         F: Fn(&K, &V) -> bool + Send + Sync + 'static,
@@ -99,6 +104,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     }
 
     /// [`filter_not`](KTable::filter_not) by a node of this name.
+    #[track_caller]
     pub fn filter_not_named<F>(&self, name: impl Into<String>, predicate: F) -> KTable<K, V>
     where
         F: Fn(&K, &V) -> bool + Send + Sync + 'static,
@@ -113,6 +119,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     /// # let balances = kafka_streams_dsl::StreamsBuilder::new().table::<String, i64>("balances");
     /// let in_credit = balances.filter_not_with(|_account, balance| *balance < 0, Materialized::named("in-credit"));
     /// ```
+    #[track_caller]
     pub fn filter_not_with<F>(&self, predicate: F, materialized: Materialized<K, V>) -> KTable<K, V>
     where
         F: Fn(&K, &V) -> bool + Send + Sync + 'static,
@@ -121,6 +128,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     }
 
     /// [`filter_not_with`](KTable::filter_not_with) by a node of this name.
+    #[track_caller]
     pub fn filter_not_with_named<F>(
         &self,
         name: impl Into<String>,
@@ -139,6 +147,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     /// # let balances = kafka_streams_dsl::StreamsBuilder::new().table::<String, i64>("balances");
     /// let in_euros = balances.map_values(|cents| cents as f64 / 100.0);
     /// ```
+    #[track_caller]
     pub fn map_values<V2, F>(&self, f: F) -> KTable<K, V2>
     where
         V2: Clone + 'static,
@@ -148,6 +157,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     }
 
     /// [`map_values`](KTable::map_values) by a node of this name.
+    #[track_caller]
     pub fn map_values_named<V2, F>(&self, name: impl Into<String>, f: F) -> KTable<K, V2>
     where
         V2: Clone + 'static,
@@ -162,6 +172,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     /// # let balances = kafka_streams_dsl::StreamsBuilder::new().table::<String, i64>("balances");
     /// let texts = balances.map_values_with_key(|account, balance| format!("{account}: {balance}"));
     /// ```
+    #[track_caller]
     pub fn map_values_with_key<V2, F>(&self, f: F) -> KTable<K, V2>
     where
         V2: Clone + 'static,
@@ -171,6 +182,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     }
 
     /// [`map_values_with_key`](KTable::map_values_with_key) by a node of this name.
+    #[track_caller]
     pub fn map_values_with_key_named<V2, F>(&self, name: impl Into<String>, f: F) -> KTable<K, V2>
     where
         V2: Clone + 'static,
@@ -186,6 +198,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     /// # let balances = kafka_streams_dsl::StreamsBuilder::new().table::<String, i64>("balances");
     /// let in_euros = balances.map_values_with(|_account, cents| cents as f64 / 100.0, Materialized::named("in-euros"));
     /// ```
+    #[track_caller]
     pub fn map_values_with<V2, F>(&self, f: F, materialized: Materialized<K, V2>) -> KTable<K, V2>
     where
         V2: Clone + 'static,
@@ -196,6 +209,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     }
 
     /// [`map_values_with`](KTable::map_values_with) by a node of this name.
+    #[track_caller]
     pub fn map_values_with_named<V2, F>(
         &self,
         name: impl Into<String>,
@@ -216,6 +230,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     /// # let inputs = kafka_streams_dsl::StreamsBuilder::new().table::<String, String>("inputs");
     /// let numbers = inputs.filter_map_values(|_name, text| text.parse::<i64>().ok());
     /// ```
+    #[track_caller]
     pub fn filter_map_values<V2, F>(&self, f: F) -> KTable<K, V2>
     where
         V2: Clone + 'static,
@@ -225,6 +240,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     }
 
     /// [`filter_map_values`](KTable::filter_map_values) by a node of this name.
+    #[track_caller]
     pub fn filter_map_values_named<V2, F>(&self, name: impl Into<String>, f: F) -> KTable<K, V2>
     where
         V2: Clone + 'static,
@@ -240,6 +256,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     /// # let inputs = kafka_streams_dsl::StreamsBuilder::new().table::<String, String>("inputs");
     /// let numbers = inputs.filter_map_values_with(|_, text| text.parse::<i64>().ok(), Materialized::named("numbers"));
     /// ```
+    #[track_caller]
     pub fn filter_map_values_with<V2, F>(&self, f: F, materialized: Materialized<K, V2>) -> KTable<K, V2>
     where
         V2: Clone + 'static,
@@ -249,6 +266,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     }
 
     /// [`filter_map_values_with`](KTable::filter_map_values_with) by a node of this name.
+    #[track_caller]
     pub fn filter_map_values_with_named<V2, F>(
         &self,
         name: impl Into<String>,
@@ -269,11 +287,13 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     /// # let balances = kafka_streams_dsl::StreamsBuilder::new().table::<String, i64>("balances");
     /// balances.to_stream().to("balance-changes");
     /// ```
+    #[track_caller]
     pub fn to_stream(&self) -> KStream<K, Option<V>> {
         self.do_to_stream(None)
     }
 
     /// [`to_stream`](KTable::to_stream) by a node of this name.
+    #[track_caller]
     pub fn to_stream_named(&self, name: impl Into<String>) -> KStream<K, Option<V>> {
         self.do_to_stream(Some(name.into()))
     }
@@ -285,6 +305,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     /// # let balances = kafka_streams_dsl::StreamsBuilder::new().table::<String, i64>("balances");
     /// balances.to_stream_with_key(|account, _balance| account.len() as i64).to("changes-by-length");
     /// ```
+    #[track_caller]
     pub fn to_stream_with_key<K2, F>(&self, f: F) -> KStream<K2, Option<V>>
     where
         K2: Clone + 'static,
@@ -294,6 +315,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     }
 
     /// [`to_stream_with_key`](KTable::to_stream_with_key), the first of its two nodes having this name.
+    #[track_caller]
     pub fn to_stream_with_key_named<K2, F>(&self, name: impl Into<String>, f: F) -> KStream<K2, Option<V>>
     where
         K2: Clone + 'static,
@@ -310,6 +332,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     /// # let users = kafka_streams_dsl::StreamsBuilder::new().table::<String, String>("users-with-city");
     /// let users_per_city = users.group_by(|user, city| (city, user.clone()), Grouped::named("by-city")).count(Materialized::named("users-per-city"));
     /// ```
+    #[track_caller]
     pub fn group_by<K2, V2, F>(&self, f: F, grouped: Grouped<K2, V2>) -> KGroupedTable<K2, V2>
     where
         K2: Clone + PartialEq + 'static,
@@ -353,6 +376,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     }
 
     /// A topic as a table.
+    #[track_caller]
     pub(crate) fn of_topic(
         graph: &SharedGraph,
         topic: String,
@@ -399,6 +423,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     }
 
     /// A stream as a table.
+    #[track_caller]
     pub(crate) fn of_stream<V0>(
         stream: &KStream<K, V0>,
         keys: SharedSerde<K>,
@@ -448,6 +473,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
         }
     }
 
+    #[track_caller]
     fn do_filter<F>(
         &self,
         name: Option<String>,
@@ -463,6 +489,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
         KTable { values: derived.values.clone().or_else(|| self.values.clone()), ..derived }
     }
 
+    #[track_caller]
     fn do_map_values<V2, F>(
         &self,
         name: Option<String>,
@@ -520,6 +547,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
         }
     }
 
+    #[track_caller]
     fn do_to_stream(&self, name: Option<String>) -> KStream<K, Option<V>> {
         let lowering = lower::stateless(|out: Children<K, Option<V>>| {
             move |cx: &mut TaskContext, record: Record<K, Change<V>>| {

@@ -17,6 +17,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     /// # let balances = StreamsBuilder::new().table::<String, i64>("balances");
     /// let changes: KStream<String, i64> = balances.to_stream_with(|balance| balance.unwrap_or(0));
     /// ```
+    #[track_caller]
     pub fn to_stream_with<V2, F>(&self, f: F) -> KStream<K, V2>
     where
         V2: Clone + 'static,
@@ -26,6 +27,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     }
 
     /// [`to_stream_with`](KTable::to_stream_with) by a node of this name.
+    #[track_caller]
     pub fn to_stream_with_named<V2, F>(&self, name: impl Into<String>, f: F) -> KStream<K, V2>
     where
         V2: Clone + 'static,
@@ -34,6 +36,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
         self.do_to_stream_with(Some(name.into()), f)
     }
 
+    #[track_caller]
     fn do_to_stream_with<V2, F>(&self, name: Option<String>, f: F) -> KStream<K, V2>
     where
         V2: Clone + 'static,

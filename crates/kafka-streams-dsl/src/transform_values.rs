@@ -91,6 +91,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     /// # builder.build()?;
     /// # Ok::<(), kafka_streams_dsl::BuildError>(())
     /// ```
+    #[track_caller]
     pub fn transform_values<T, S, F>(&self, stores: S, make: F) -> KTable<K, T::VOut>
     where
         T: ValueTransformerWithKey<Key = K, VIn = V>,
@@ -101,6 +102,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     }
 
     /// [`transform_values`](KTable::transform_values) by a node of this name.
+    #[track_caller]
     pub fn transform_values_named<T, S, F>(&self, name: impl Into<String>, stores: S, make: F) -> KTable<K, T::VOut>
     where
         T: ValueTransformerWithKey<Key = K, VIn = V>,
@@ -111,6 +113,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     }
 
     /// [`transform_values`](KTable::transform_values), stored as `materialized` says if that names a store.
+    #[track_caller]
     pub fn transform_values_with<T, S, F>(
         &self,
         stores: S,
@@ -126,6 +129,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     }
 
     /// [`transform_values_with`](KTable::transform_values_with) by a node of this name.
+    #[track_caller]
     pub fn transform_values_with_named<T, S, F>(
         &self,
         name: impl Into<String>,
@@ -141,6 +145,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
         self.do_transform_values(Some(name.into()), stores, make, Some(materialized))
     }
 
+    #[track_caller]
     fn do_transform_values<T, S, F>(
         &self,
         name: Option<String>,

@@ -54,11 +54,13 @@ impl<K: Clone + 'static, V: Clone + 'static> TimeWindowedKStream<K, V> {
     ///     .count(Materialized::named("clicks-per-minute"));
     /// # let _: KTable<Windowed<String>, i64> = per_minute;
     /// ```
+    #[track_caller]
     pub fn count(&self, materialized: Materialized<K, i64>) -> KTable<Windowed<K>, i64> {
         self.do_count(None, materialized)
     }
 
     /// [`count`](TimeWindowedKStream::count) by a node of this name.
+    #[track_caller]
     pub fn count_named(&self, name: impl Into<String>, materialized: Materialized<K, i64>) -> KTable<Windowed<K>, i64> {
         self.do_count(Some(name.into()), materialized)
     }
@@ -75,6 +77,7 @@ impl<K: Clone + 'static, V: Clone + 'static> TimeWindowedKStream<K, V> {
     ///     .windowed_by(TimeWindows::of_size_and_grace(Duration::from_secs(60), Duration::from_secs(5)))
     ///     .reduce(|a, b| a.max(b), Materialized::named("largest-per-minute"));
     /// ```
+    #[track_caller]
     pub fn reduce<F>(&self, f: F, materialized: Materialized<K, V>) -> KTable<Windowed<K>, V>
     where
         F: Fn(V, V) -> V + Send + Sync + 'static,
@@ -83,6 +86,7 @@ impl<K: Clone + 'static, V: Clone + 'static> TimeWindowedKStream<K, V> {
     }
 
     /// [`reduce`](TimeWindowedKStream::reduce) by a node of this name.
+    #[track_caller]
     pub fn reduce_named<F>(
         &self,
         name: impl Into<String>,
@@ -108,6 +112,7 @@ impl<K: Clone + 'static, V: Clone + 'static> TimeWindowedKStream<K, V> {
     ///     .aggregate(|| 0, |_customer, amount, sum| sum + amount, Materialized::named("sums"));
     /// # let _: kafka_streams_dsl::KTable<kafka_streams_dsl::Windowed<String>, i64> = sums;
     /// ```
+    #[track_caller]
     pub fn aggregate<A, I, F>(&self, init: I, adder: F, materialized: Materialized<K, A>) -> KTable<Windowed<K>, A>
     where
         A: Clone + 'static,
@@ -118,6 +123,7 @@ impl<K: Clone + 'static, V: Clone + 'static> TimeWindowedKStream<K, V> {
     }
 
     /// [`aggregate`](TimeWindowedKStream::aggregate) by a node of this name.
+    #[track_caller]
     pub fn aggregate_named<A, I, F>(
         &self,
         name: impl Into<String>,
@@ -144,6 +150,7 @@ impl<K: Clone + 'static, V: Clone + 'static> TimeWindowedKStream<K, V> {
     ///     Materialized::named("open-amounts"),
     /// );
     /// ```
+    #[track_caller]
     pub fn fold<A, F>(&self, f: F, materialized: Materialized<K, A>) -> KTable<Windowed<K>, A>
     where
         A: Clone + 'static,
@@ -153,6 +160,7 @@ impl<K: Clone + 'static, V: Clone + 'static> TimeWindowedKStream<K, V> {
     }
 
     /// [`fold`](TimeWindowedKStream::fold) by a node of this name.
+    #[track_caller]
     pub fn fold_named<A, F>(
         &self,
         name: impl Into<String>,
@@ -166,6 +174,7 @@ impl<K: Clone + 'static, V: Clone + 'static> TimeWindowedKStream<K, V> {
         self.add(Some(name.into()), prefix::AGGREGATE, None, || None, f, materialized)
     }
 
+    #[track_caller]
     fn do_count(&self, name: Option<String>, materialized: Materialized<K, i64>) -> KTable<Windowed<K>, i64> {
         // Sliding windows came when the JVM no longer drew a number too many.
         if !matches!(self.windows, FixedWindows::Sliding(_)) {
@@ -174,6 +183,7 @@ impl<K: Clone + 'static, V: Clone + 'static> TimeWindowedKStream<K, V> {
         self.do_aggregate(name, || 0, |_, _, count| count + 1, materialized)
     }
 
+    #[track_caller]
     fn do_reduce<F>(&self, name: Option<String>, f: F, materialized: Materialized<K, V>) -> KTable<Windowed<K>, V>
     where
         F: Fn(V, V) -> V + Send + Sync + 'static,
@@ -185,6 +195,7 @@ impl<K: Clone + 'static, V: Clone + 'static> TimeWindowedKStream<K, V> {
         self.add(name, prefix::REDUCE, Some(&self.grouped.values), || None, f, materialized)
     }
 
+    #[track_caller]
     fn do_aggregate<A, I, F>(
         &self,
         name: Option<String>,
@@ -202,6 +213,7 @@ impl<K: Clone + 'static, V: Clone + 'static> TimeWindowedKStream<K, V> {
         self.add(name, prefix::AGGREGATE, None, init, f, materialized)
     }
 
+    #[track_caller]
     fn add<A, I, F>(
         &self,
         name: Option<String>,

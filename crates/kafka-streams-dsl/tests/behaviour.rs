@@ -15,7 +15,7 @@ use kafka_streams_dsl::{
     StreamsBuilder, TimeWindowedSerde, TimeWindows,
 };
 use kafka_streams_state::{KeyValueStore, Stores};
-use kafka_streams_topology::{Topology, TopologyError};
+use kafka_streams_topology::Topology;
 use support::Driver;
 
 fn build(declare: impl FnOnce(&StreamsBuilder)) -> Topology {
@@ -360,8 +360,47 @@ fn mistakes_that_only_the_whole_shows_are_reported_too() {
     assert!(text.contains("two builders"), "{text}");
     let builder = StreamsBuilder::new();
     builder.stream::<String, String>("a").filter_named("f", |_, _| true).filter_named("f", |_, _| true).to("o");
-    let duplicate = TopologyError::DuplicateNode { name: "f".into() };
-    assert_eq!(builder.build().unwrap_err(), BuildError::Topology(duplicate));
+    let error = builder.build().unwrap_err();
+    let BuildError::DuplicateName { what: "node", name, first, second } = &error else { panic!("{error}") };
+    assert_eq!((name.as_str(), first.file(), first.line()), ("f", file!(), second.line()));
+    assert!(first.column() < second.column(), "{error}");
+}
+
+#[test]
+fn names_that_are_given_twice_are_reported_with_both_places() {
+    let builder = StreamsBuilder::new();
+    let lines = builder.stream_with::<String, String>("lines", kafka_streams_dsl::Consumed::named("read"));
+    let first = line!() + 1;
+    lines.group_by_key(Grouped::default()).count(Materialized::named("counts"));
+    lines.group_by_key(Grouped::default()).windowed_by(minutes()).count(Materialized::named("counts"));
+    lines.repartition(kafka_streams_dsl::Repartitioned::named("spread")).to("a");
+    lines.select_key(|_, v| v.clone()).group_by_key(Grouped::named("spread")).count(Materialized::named("other"));
+    lines.map_named("read", |k, v| (k, v)).to("b");
+    let BuildError::Several { errors } = builder.build().unwrap_err() else { panic!() };
+    let mut told = Vec::new();
+    for error in &errors {
+        let BuildError::DuplicateName { what, name, first, second } = error else { panic!("{error}") };
+        assert!(first.file().ends_with("behaviour.rs") && second.file().ends_with("behaviour.rs"), "{error}");
+        told.push((*what, name.as_str(), first.line(), second.line()));
+    }
+    assert_eq!(
+        told,
+        [
+            ("store", "counts", first, first + 1),
+            ("repartition topic", "spread", first + 2, first + 3),
+            ("node", "read", first - 2, first + 4),
+        ]
+    );
+    // What a grouping, a node and a store call the same is no duplicate.
+    let builder = StreamsBuilder::new();
+    let words = builder.stream::<String, String>("words").group_by(|_, v| v.clone(), Grouped::named("same"));
+    words.count(Materialized::named("same"));
+    words.reduce(|_, new| new, Materialized::named("last"));
+    assert!(builder.build().is_ok());
+}
+
+fn minutes() -> TimeWindows {
+    TimeWindows::of_size_with_no_grace(Duration::from_secs(60))
 }
 
 #[test]

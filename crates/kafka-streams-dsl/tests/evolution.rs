@@ -5,7 +5,9 @@
 use std::time::Duration;
 
 use kafka_streams_core::serde::{I64Serde, StringSerde};
-use kafka_streams_dsl::{Grouped, Joined, KStream, Materialized, Naming, Repartitioned, StreamsBuilder, TimeWindows};
+use kafka_streams_dsl::{
+    Grouped, Joined, KStream, Materialized, Naming, Optimization, Repartitioned, StreamsBuilder, TimeWindows,
+};
 use kafka_streams_naming::{Answer, Change, ChangeClass, Diff, Manifest, TopicRef, Verdict, diff, render};
 
 fn manifest(naming: Naming, declare: impl FnOnce(&StreamsBuilder)) -> Manifest {
@@ -181,6 +183,22 @@ fn differences_that_change_no_bytes_ask_for_less() {
     }
     let without = diff(&old, &count(Materialized::named("counts").with_logging_disabled()));
     assert_eq!(answers(&without.changes[0]), [Answer::No, Answer::Possibly, Answer::Yes], "{without}");
+}
+
+#[test]
+fn a_store_that_copies_its_topic_loses_nothing_with_its_name() {
+    let table = |name: &'static str| {
+        let builder = StreamsBuilder::new();
+        builder
+            .table_with::<String, String>("users", Default::default(), Materialized::named(name))
+            .to_stream()
+            .to("out");
+        builder.build_optimized(&[Optimization::ReuseKtableSourceTopics]).unwrap().to_manifest()
+    };
+    let diff = diff(&table("users"), &table("people"));
+    let change = &diff.changes[0];
+    assert_eq!((change.class, change.verdict), (ChangeClass::Renamed, Verdict::NeedsThought), "{diff}");
+    assert_eq!(answers(change), [Answer::No; 3], "{diff}");
 }
 
 #[test]

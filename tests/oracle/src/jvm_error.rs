@@ -44,6 +44,14 @@ fn of_build(error: &BuildError) -> JvmError {
         // The JVM throws at the first.
         BuildError::Several { errors } => errors.first().map_or_else(|| other(error), of_build),
         BuildError::Topology(error) => of_topology(error),
+        BuildError::DuplicateName { what: "store", name, .. } => {
+            topology(format!("StateStore {name} is already added."))
+        }
+        // The first node around a topic that is named twice.
+        BuildError::DuplicateName { what: "repartition topic", name, .. } => {
+            topology(format!("Processor {name}-repartition-filter is already added."))
+        }
+        BuildError::DuplicateName { name, .. } => topology(format!("Processor {name} is already added.")),
         BuildError::OverlappingTopics { topic } => {
             topology(format!("Topic {topic} has already been registered by another source."))
         }

@@ -30,6 +30,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     /// let names: KTable<String, String> =
     ///     orders.join_foreign_key(&customers, |_order, customer| customer.clone(), |_, name| name);
     /// ```
+    #[track_caller]
     pub fn join_foreign_key<KO, VO, FK, R, VR, E, F>(
         &self,
         other: &KTable<KO, VO>,
@@ -65,6 +66,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     /// );
     /// # let _: kafka_streams_dsl::KTable<String, String> = names;
     /// ```
+    #[track_caller]
     pub fn join_foreign_key_with<KO, VO, FK, R, VR, E, F>(
         &self,
         other: &KTable<KO, VO>,
@@ -101,6 +103,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     ///     |_, name| name.unwrap_or("unknown".to_owned()),
     /// );
     /// ```
+    #[track_caller]
     pub fn left_join_foreign_key<KO, VO, FK, R, VR, E, F>(
         &self,
         other: &KTable<KO, VO>,
@@ -136,6 +139,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     /// );
     /// # let _: kafka_streams_dsl::KTable<String, String> = names;
     /// ```
+    #[track_caller]
     pub fn left_join_foreign_key_with<KO, VO, FK, R, VR, E, F>(
         &self,
         other: &KTable<KO, VO>,
@@ -158,6 +162,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
         self.join_on(other, extract, f, joined, materialized, true)
     }
 
+    #[track_caller]
     fn join_on<KO, VO, VR, E, F>(
         &self,
         other: &KTable<KO, VO>,
@@ -253,6 +258,7 @@ fn serde_of<V>(
 
 impl Names {
     /// Draws in the JVM's order (`KTableImpl.doJoinOnForeignKey`).
+    #[track_caller]
     fn draw(graph: &mut Graph, name: Option<&String>) -> Self {
         let mut draw = |suffix: &str, prefix: &str| graph.suffixed_name(name, suffix, prefix);
         Names {

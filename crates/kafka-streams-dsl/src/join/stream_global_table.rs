@@ -21,6 +21,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// let priced = orders.join_global(&products, |_customer, product| product.clone(), |product, price| (product, price));
     /// # let _: kafka_streams_dsl::KStream<String, (String, i64)> = priced;
     /// ```
+    #[track_caller]
     pub fn join_global<KG, VG, VO, S, F>(&self, table: &GlobalKTable<KG, VG>, select: S, joiner: F) -> KStream<K, VO>
     where
         K: DefaultSerde,
@@ -45,6 +46,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// let by_product = |_: &String, product: &String| product.clone();
     /// orders.join_global_with(&products, by_product, |who, _, price| format!("{who}: {price}"), Joined::named("priced"));
     /// ```
+    #[track_caller]
     pub fn join_global_with<KG, VG, VO, S, F>(
         &self,
         table: &GlobalKTable<KG, VG>,
@@ -72,6 +74,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// let orders = builder.stream::<String, String>("orders");
     /// orders.left_join_global(&products, |_, product| product.clone(), |product, price| (product, price.unwrap_or(0)));
     /// ```
+    #[track_caller]
     pub fn left_join_global<KG, VG, VO, S, F>(
         &self,
         table: &GlobalKTable<KG, VG>,
@@ -91,6 +94,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     }
 
     /// [`left_join_global`](KStream::left_join_global) by a joiner that sees the record's key, named as `joined` says.
+    #[track_caller]
     pub fn left_join_global_with<KG, VG, VO, S, F>(
         &self,
         table: &GlobalKTable<KG, VG>,
@@ -109,6 +113,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
         self.do_join_global(table, select, f, joined, true)
     }
 
+    #[track_caller]
     fn do_join_global<KG, VG, VO, S, F>(
         &self,
         table: &GlobalKTable<KG, VG>,

@@ -35,6 +35,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// let within_a_day = JoinWindows::of_time_difference_with_no_grace(Duration::from_secs(86_400));
     /// let still_due = orders.join_stream(&payments, |due, paid| due - paid, within_a_day);
     /// ```
+    #[track_caller]
     pub fn join_stream<V2, VO, F>(&self, other: &KStream<K, V2>, joiner: F, windows: JoinWindows) -> KStream<K, VO>
     where
         K: DefaultSerde,
@@ -58,6 +59,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// let joined = StreamJoined::named("paid");
     /// let texts = orders.join_stream_with(&payments, |id, due, paid| format!("{id}: {paid} of {due}"), windows, joined);
     /// ```
+    #[track_caller]
     pub fn join_stream_with<V2, VO, F>(
         &self,
         other: &KStream<K, V2>,
@@ -88,6 +90,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// # let windows = JoinWindows::of_time_difference_with_no_grace(Duration::from_secs(86_400));
     /// let still_due = orders.left_join_stream(&payments, |due, paid| due - paid.unwrap_or(0), windows);
     /// ```
+    #[track_caller]
     pub fn left_join_stream<V2, VO, F>(&self, other: &KStream<K, V2>, joiner: F, windows: JoinWindows) -> KStream<K, VO>
     where
         K: DefaultSerde,
@@ -111,6 +114,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// let joined = StreamJoined::named("paid");
     /// orders.left_join_stream_with(&payments, |id, due, paid| format!("{id}: {paid:?} of {due}"), windows, joined);
     /// ```
+    #[track_caller]
     pub fn left_join_stream_with<V2, VO, F>(
         &self,
         other: &KStream<K, V2>,
@@ -139,6 +143,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// # let windows = JoinWindows::of_time_difference_with_no_grace(Duration::from_secs(86_400));
     /// let open = orders.outer_join_stream(&payments, |due, paid| due.unwrap_or(0) - paid.unwrap_or(0), windows);
     /// ```
+    #[track_caller]
     pub fn outer_join_stream<V2, VO, F>(
         &self,
         other: &KStream<K, V2>,
@@ -168,6 +173,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// let joined = StreamJoined::named("paid");
     /// orders.outer_join_stream_with(&payments, |id, due, paid| format!("{id}: {paid:?} of {due:?}"), windows, joined);
     /// ```
+    #[track_caller]
     pub fn outer_join_stream_with<V2, VO, F>(
         &self,
         other: &KStream<K, V2>,
@@ -184,6 +190,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
         self.join_streams(other, f, windows, joined, Outer { left: true, right: true })
     }
 
+    #[track_caller]
     fn join_streams<V2, VO, F>(
         &self,
         other: &KStream<K, V2>,
@@ -256,6 +263,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     }
 
     /// The node of this stream, behind a repartition topic if one is needed, and the sources that it comes from.
+    #[track_caller]
     fn co_partitioned<A, B>(
         &self,
         graph: &mut Graph,
@@ -293,6 +301,7 @@ const OUTER_OTHER_JOIN: &str = "-outer-other-join";
 
 impl Names {
     /// Draws in the JVM's order (`KStreamImplJoin.join`).
+    #[track_caller]
     fn draw(graph: &mut Graph, name: Option<&String>, outer: Outer) -> Self {
         let this_windowed = graph.suffixed_name(name, "-this-windowed", prefix::WINDOWED);
         let other_windowed = graph.suffixed_name(name, "-other-windowed", prefix::WINDOWED);
@@ -343,6 +352,7 @@ impl<K: Clone + 'static, V: Clone + 'static, V2: Clone + 'static> StorePlan<'_, 
     }
 
     /// The name of the store of waiting records (`OuterStreamJoinStoreFactory.buildOuterJoinWindowStoreName`).
+    #[track_caller]
     fn waiting_store_name(&self) -> String {
         let suffix = if self.outer.right { "-outer-shared-join" } else { "-left-shared-join" };
         let supplied = self.joined.this_store.as_ref().map(|store| &store.name);
@@ -400,6 +410,7 @@ impl<K: Clone + 'static, V: Clone + 'static, V2: Clone + 'static> StorePlan<'_, 
         logged(builder, config).with_record_headers_logged()
     }
 
+    #[track_caller]
     fn waiting_store(
         &self,
         keys: &SharedSerde<K>,

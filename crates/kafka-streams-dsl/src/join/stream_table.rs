@@ -22,6 +22,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// let orders = builder.stream::<String, i64>("orders");
     /// let named_orders = orders.join(&names, |amount, name| format!("{name}: {amount}"));
     /// ```
+    #[track_caller]
     pub fn join<VT, VO, F>(&self, table: &KTable<K, VT>, joiner: F) -> KStream<K, VO>
     where
         K: DefaultSerde,
@@ -42,6 +43,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// let orders = builder.stream::<String, i64>("orders");
     /// orders.join_with(&names, |id, amount, name| format!("{name} ({id}): {amount}"), Joined::named("with-name"));
     /// ```
+    #[track_caller]
     pub fn join_with<VT, VO, F>(&self, table: &KTable<K, VT>, joiner: F, joined: Joined<K, V>) -> KStream<K, VO>
     where
         VT: Clone + 'static,
@@ -61,6 +63,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// let orders = builder.stream::<String, i64>("orders");
     /// let named_orders = orders.left_join(&names, |amount, name| format!("{}: {amount}", name.unwrap_or_default()));
     /// ```
+    #[track_caller]
     pub fn left_join<VT, VO, F>(&self, table: &KTable<K, VT>, joiner: F) -> KStream<K, VO>
     where
         K: DefaultSerde,
@@ -81,6 +84,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// let orders = builder.stream::<String, i64>("orders");
     /// orders.left_join_with(&names, |id, amount, name| (name.unwrap_or(id.clone()), amount), Joined::named("with-name"));
     /// ```
+    #[track_caller]
     pub fn left_join_with<VT, VO, F>(&self, table: &KTable<K, VT>, joiner: F, joined: Joined<K, V>) -> KStream<K, VO>
     where
         VT: Clone + 'static,
@@ -91,6 +95,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
         self.join_table(table, f, joined, true)
     }
 
+    #[track_caller]
     fn join_table<VT, VO, F>(&self, table: &KTable<K, VT>, f: F, joined: Joined<K, V>, left: bool) -> KStream<K, VO>
     where
         VT: Clone + 'static,

@@ -36,6 +36,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     /// let worth = prices.join(&stock, |price, pieces| price * pieces);
     /// let not_nothing: KTable<String, i64> = prices.join(&stock, |price, pieces| (pieces > 0).then(|| price * pieces));
     /// ```
+    #[track_caller]
     pub fn join<V2, R, VO, F>(&self, other: &KTable<K, V2>, joiner: F) -> KTable<K, VO>
     where
         V2: Clone + 'static,
@@ -47,6 +48,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     }
 
     /// [`join`](KTable::join) by nodes of this name.
+    #[track_caller]
     pub fn join_named<V2, R, VO, F>(&self, name: impl Into<String>, other: &KTable<K, V2>, joiner: F) -> KTable<K, VO>
     where
         V2: Clone + 'static,
@@ -66,6 +68,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     /// # let stock = builder.table::<String, i64>("stock");
     /// let worth = prices.join_with(&stock, |price, pieces| price * pieces, Materialized::named("worth"));
     /// ```
+    #[track_caller]
     pub fn join_with<V2, R, VO, F>(
         &self,
         other: &KTable<K, V2>,
@@ -82,6 +85,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     }
 
     /// [`join_with`](KTable::join_with) by nodes of this name.
+    #[track_caller]
     pub fn join_with_named<V2, R, VO, F>(
         &self,
         name: impl Into<String>,
@@ -106,6 +110,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     /// # let stock = builder.table::<String, i64>("stock");
     /// let worth = prices.left_join(&stock, |price, pieces| price * pieces.unwrap_or(0));
     /// ```
+    #[track_caller]
     pub fn left_join<V2, R, VO, F>(&self, other: &KTable<K, V2>, joiner: F) -> KTable<K, VO>
     where
         V2: Clone + 'static,
@@ -117,6 +122,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     }
 
     /// [`left_join`](KTable::left_join) by nodes of this name.
+    #[track_caller]
     pub fn left_join_named<V2, R, VO, F>(
         &self,
         name: impl Into<String>,
@@ -142,6 +148,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     /// let stored = Materialized::named("worth");
     /// let worth = prices.left_join_with(&stock, |price, pieces| price * pieces.unwrap_or(0), stored);
     /// ```
+    #[track_caller]
     pub fn left_join_with<V2, R, VO, F>(
         &self,
         other: &KTable<K, V2>,
@@ -158,6 +165,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     }
 
     /// [`left_join_with`](KTable::left_join_with) by nodes of this name.
+    #[track_caller]
     pub fn left_join_with_named<V2, R, VO, F>(
         &self,
         name: impl Into<String>,
@@ -182,6 +190,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     /// # let shop = builder.table::<String, i64>("shop-orders");
     /// let all_orders = web.outer_join(&shop, |web, shop| web.unwrap_or(0) + shop.unwrap_or(0));
     /// ```
+    #[track_caller]
     pub fn outer_join<V2, R, VO, F>(&self, other: &KTable<K, V2>, joiner: F) -> KTable<K, VO>
     where
         V2: Clone + 'static,
@@ -193,6 +202,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     }
 
     /// [`outer_join`](KTable::outer_join) by nodes of this name.
+    #[track_caller]
     pub fn outer_join_named<V2, R, VO, F>(
         &self,
         name: impl Into<String>,
@@ -218,6 +228,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     /// let stored = Materialized::named("all-orders");
     /// let all_orders = web.outer_join_with(&shop, |web, shop| web.unwrap_or(0) + shop.unwrap_or(0), stored);
     /// ```
+    #[track_caller]
     pub fn outer_join_with<V2, R, VO, F>(
         &self,
         other: &KTable<K, V2>,
@@ -234,6 +245,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     }
 
     /// [`outer_join_with`](KTable::outer_join_with) by nodes of this name.
+    #[track_caller]
     pub fn outer_join_with_named<V2, R, VO, F>(
         &self,
         name: impl Into<String>,
@@ -251,6 +263,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     }
 
     /// Names are drawn in the JVM's order (`KTableImpl.doJoin`): the store's if it is generated, merge, this, other.
+    #[track_caller]
     fn join_tables<V2, VO, F>(
         &self,
         name: Option<String>,

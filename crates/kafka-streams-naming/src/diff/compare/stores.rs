@@ -31,6 +31,11 @@ impl Comparison<'_, '_> {
     fn renamed(&self, before: &StoreEntry, store: &StoreEntry, namesake: Option<&StoreEntry>) -> Change {
         let subject = format!("store {}", before.name);
         let mut what = format!("is called {} now", store.name);
+        if is_copy(before) && is_copy(store) {
+            what.push_str("; it is a copy of its topic, and is made anew");
+            let change = Change::new(ChangeClass::Renamed, Verdict::NeedsThought, subject, what);
+            return change.action("roll out as usual; whoever asks the store by its name must follow");
+        }
         if namesake.is_some() {
             what.push_str(", the name that another store had: it would be restored from that one's changelog");
         } else if store.changelog.is_some() {
@@ -90,6 +95,10 @@ fn added(store: &StoreEntry) -> Change {
 
 fn removed(store: &StoreEntry) -> Change {
     let subject = format!("store {} ({})", store.name, store.kind);
+    if is_copy(store) {
+        let what = "is gone; it was a copy of its topic, which stays";
+        return Change::new(ChangeClass::Removed, Verdict::NeedsThought, subject, what).action("roll out as usual");
+    }
     Change::new(ChangeClass::Removed, Verdict::LosesState, subject, "is gone, and with it what it held")
         .loses(Answer::Yes)
         .leaks(own_topic(store))
@@ -97,6 +106,11 @@ fn removed(store: &StoreEntry) -> Change {
             "if that is wanted, roll out, and delete the topic by hand once no instance of the old version runs and \
              nobody wants to go back",
         )
+}
+
+/// Whether all that it holds is in a topic that others write.
+fn is_copy(store: &StoreEntry) -> bool {
+    store.global || store.changelog.as_ref().is_some_and(|changelog| !changelog.topic.internal)
 }
 
 fn own_topic(store: &StoreEntry) -> Option<TopicRef> {
