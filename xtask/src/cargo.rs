@@ -35,3 +35,10 @@ pub(crate) fn build_binary_of(workspace: &Workspace, package: &str, binary: &str
     process::run(&mut cargo(workspace, &arguments), &format!("building {binary}"))?;
     Ok(workspace.target().join(if release { "release" } else { "debug" }).join(binary))
 }
+
+/// Builds an example in the release profile and gives its path.
+pub(crate) fn build_example(workspace: &Workspace, package: &str, example: &str) -> Result<PathBuf> {
+    let arguments = ["build", "--release", "--package", package, "--example", example];
+    process::run(&mut cargo(workspace, &arguments), &format!("building {example}"))?;
+    Ok(workspace.target().join("release/examples").join(example))
+}

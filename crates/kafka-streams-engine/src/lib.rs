@@ -19,6 +19,7 @@ pub mod port;
 mod record_queue;
 
 mod partition_group;
+mod time_heap;
 
 mod task;
 

@@ -4,10 +4,13 @@ use kafka_streams_core::Timestamp;
 
 use crate::port::FetchedBatch;
 use crate::record_queue::RecordQueue;
+use crate::time_heap::TimeHeap;
 
 /// All queues of a task. Records are taken in the order of their timestamps, so far as they are there (KIP-353, KIP-695).
 pub(crate) struct PartitionGroup<B> {
     pub(crate) queues: Vec<RecordQueue<B>>,
+    /// Those with records.
+    by_time: TimeHeap,
     /// When the task began to wait for an empty partition that is at its end.
     idle_since: Option<Timestamp>,
 }
@@ -32,10 +35,28 @@ impl<B> PartitionGroup<B> {
 
 impl<B: FetchedBatch> PartitionGroup<B> {
     pub(crate) fn new(queues: Vec<RecordQueue<B>>) -> Self {
-        PartitionGroup { queues, idle_since: None }
+        PartitionGroup { queues, by_time: TimeHeap::default(), idle_since: None }
     }
 
-    /// Chooses the queue with the oldest head; ties go to the first.
+    /// Notes that a queue has records now; those that nobody noted are found by [`choose`](PartitionGroup::choose), in
+    /// the order of their numbers. The order decides between equal timestamps.
+    pub(crate) fn filled(&mut self, index: usize) {
+        if let Some(head) = self.queues.get(index).and_then(RecordQueue::head)
+            && !self.by_time.contains(index)
+        {
+            self.by_time.offer(index, head.timestamp);
+        }
+    }
+
+    /// Notes that the head of the queue that was chosen is gone.
+    pub(crate) fn taken(&mut self, index: usize) {
+        if self.queues.len() > 1 && self.by_time.first() == Some(index) {
+            self.by_time.poll();
+            self.filled(index);
+        }
+    }
+
+    /// Chooses the queue with the oldest head; ties are decided as on the JVM (`PartitionGroup.nonEmptyQueuesByTime`).
     ///
     /// An empty partition holds the others back until its end was seen, and then for `max_task_idle_ms` more; with -1
     /// it never does.
@@ -44,8 +65,10 @@ impl<B: FetchedBatch> PartitionGroup<B> {
         if let [only] = &*self.queues {
             return if only.head().is_some() { Choice::Queue(0) } else { Choice::Empty };
         }
-        let heads = self.queues.iter().enumerate().filter_map(|(i, queue)| Some((queue.head()?.timestamp, i)));
-        let Some((_, oldest)) = heads.min() else {
+        for index in 0..self.queues.len() {
+            self.filled(index);
+        }
+        let Some(oldest) = self.by_time.first() else {
             self.idle_since = None;
             return Choice::Empty;
         };
@@ -89,6 +112,7 @@ mod tests {
         while let Choice::Queue(i) = group.choose(0, -1) {
             order.push(group.queues[i].head().unwrap().timestamp);
             group.queues[i].advance(0);
+            group.taken(i);
         }
         assert_eq!(order, [1, 2, 3, 5]);
     }

@@ -127,8 +127,10 @@ impl SoloTask {
 
     /// Puts a record into the queue of this index; false if there is no such queue.
     pub fn enqueue(&mut self, queue: usize, record: InputRecord, now: Timestamp) -> bool {
-        let queue = self.task.group.queues.get_mut(queue);
-        queue.map(|queue| queue.push(record, now)).is_some()
+        let Some(of_topic) = self.task.group.queues.get_mut(queue) else { return false };
+        of_topic.push(record, now);
+        self.task.group.filled(queue);
+        true
     }
 
     /// Processes the record with the lowest timestamp, and the punctuations on stream time that it makes due; whether

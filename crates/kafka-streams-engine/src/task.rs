@@ -126,7 +126,10 @@ impl<B: FetchedBatch> Task<B> {
                 }
             }
             match self.group.choose(now, max_task_idle_ms) {
-                Choice::Queue(index) => self.process_head(index)?,
+                Choice::Queue(index) => {
+                    self.process_head(index)?;
+                    self.group.taken(index);
+                }
                 Choice::Wait(until) => return Ok((processed, until)),
                 Choice::Empty => break,
             }

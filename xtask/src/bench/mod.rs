@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: our bench binary and the JVM peer over the same broker and topic, in turn, and a table of ratios.
 
+mod driver;
 mod latency;
 mod measurement;
 mod ratio;
@@ -55,6 +56,9 @@ pub(crate) struct Bench {
     /// Measure end-to-end latency instead of throughput: of map and count, with caching off
     #[arg(long)]
     latency: bool,
+    /// Measure the test driver beside the JVM's, without a broker
+    #[arg(long, conflicts_with = "latency")]
+    driver: bool,
     /// With --latency: records a second that are written
     #[arg(long, value_name = "N", default_value_t = 5_000)]
     rate: u64,
@@ -113,6 +117,9 @@ const CACHING_OFF: &str = "statestore.cache.max.bytes=0";
 /// Runs what was asked for.
 pub(crate) fn run(workspace: &Workspace, options: &Bench) -> Result<()> {
     setup::ensure(workspace, &setup::BUILD)?;
+    if options.driver {
+        return driver::run(workspace, options);
+    }
     setup::ensure(workspace, &setup::JAVA)?;
     let rust = match options.sides.contains(&Side::Rust) {
         true => build_binary(workspace, "bench", true)?,

@@ -26,8 +26,13 @@ impl Spread {
         Some(Spread { min: *numbers.first()?, median, max: *numbers.last()? })
     }
 
+    /// The middle.
+    pub(super) fn median(self) -> f64 {
+        self.median
+    }
+
     /// `2.7x (2.5-3.0)`.
-    fn as_ratio(self) -> String {
+    pub(super) fn as_ratio(self) -> String {
         format!("{:.2}x ({:.2}-{:.2})", self.median, self.min, self.max)
     }
 }
@@ -106,7 +111,7 @@ pub(super) fn latency_table(runs: &[LatencyRun]) -> Table {
     table
 }
 
-fn plain_table() -> Table {
+pub(super) fn plain_table() -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table

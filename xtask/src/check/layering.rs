@@ -47,6 +47,10 @@ const CORE: &str = "core";
 const IMPURE: [&str; 9] =
     ["tokio", "async-std", "smol", "mio", "rdkafka", "rdkafka-sys", "rocksdb", "librocksdb-sys", "rand"];
 
+/// Crates above the line that must not reach these either: a test of a topology compiles no C and no C++.
+const LIGHT: [(&str, [&str; 4]); 1] =
+    [("kafka-streams-testing", ["rdkafka", "rdkafka-sys", "rocksdb", "librocksdb-sys"])];
+
 /// Of our own crates, what an extension may see: contracts only. If it needs more, an extension point is missing.
 const SEEN_BY_EXTENSIONS: [&str; 4] =
     ["kafka-streams-core", "kafka-streams-state", "kafka-streams-dsl", "kafka-streams-topology"];
@@ -87,6 +91,11 @@ pub(crate) fn check(graph: &Graph) -> Vec<String> {
                 found.push(format!(
                     "{member} names {dependency}: the runtime knows no extension, not even in its tests"
                 ));
+            }
+        }
+        for (_, heavy) in LIGHT.iter().filter(|(light, _)| light == member) {
+            for chain in heavy.iter().filter_map(|heavy| graph.chain(member, heavy)) {
+                found.push(format!("{member} must compile no C, but reaches {}", chain.join(" -> ")));
             }
         }
         if layer == CORE {
@@ -291,6 +300,15 @@ mod tests {
         let found =
             check(&graph(&[("kafka-streams-group", &["helper"])], &[("helper", &["deeper"]), ("deeper", &["tokio"])]));
         assert_eq!(found, ["kafka-streams-group is below the line but reaches helper -> deeper -> tokio"]);
+    }
+
+    #[test]
+    fn the_test_driver_compiles_no_c() {
+        let found = check(&graph(
+            &[("kafka-streams-testing", &["kafka-streams"]), ("kafka-streams", &["rocksdb"])],
+            &[("rocksdb", &[])],
+        ));
+        assert_eq!(found, ["kafka-streams-testing must compile no C, but reaches kafka-streams -> rocksdb"]);
     }
 
     #[test]
