@@ -32,9 +32,15 @@ pub struct TopicSettings {
 }
 
 impl Topology {
-    /// The topics of each sub-topology, in the order of their numbers.
-    pub fn topics_of_subtopologies(&self, application_id: &str, options: &PlanOptions) -> Vec<SubtopologyTopics> {
-        self.subtopologies().iter().map(|part| self.topics_of(part, application_id, options)).collect()
+    /// The topics of each sub-topology with its number, in the order of the numbers; as on the JVM without those that keep
+    /// a global store, and those that read topics by pattern only.
+    pub fn topics_of_subtopologies(
+        &self,
+        application_id: &str,
+        options: &PlanOptions,
+    ) -> Vec<(i32, SubtopologyTopics)> {
+        let parts = self.subtopologies().iter().filter(|part| !part.global && !part.source_topics.is_empty());
+        parts.map(|part| (part.id, self.topics_of(part, application_id, options))).collect()
     }
 
     fn topics_of(&self, part: &Subtopology, application_id: &str, options: &PlanOptions) -> SubtopologyTopics {

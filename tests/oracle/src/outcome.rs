@@ -41,7 +41,7 @@ pub struct OutcomeError {
 /// `internalTopics` of a topology.
 pub fn internal_topics(topology: &Topology) -> Json {
     let parts = topology.topics_of_subtopologies(APPLICATION, &PlanOptions::default());
-    Json::Array(parts.iter().enumerate().map(|(id, part)| of_part(id, part)).collect())
+    Json::Array(parts.iter().map(|(id, part)| of_part(*id, part)).collect())
 }
 
 /// `copartition` of a topology.
@@ -74,7 +74,7 @@ pub fn topics(driver: &TopologyTestDriver) -> Result<BTreeMap<String, Json>, Tes
     Ok(topics)
 }
 
-fn of_part(id: usize, part: &SubtopologyTopics) -> Json {
+fn of_part(id: i32, part: &SubtopologyTopics) -> Json {
     let changelog = |(name, settings): (&Arc<str>, &Option<TopicSettings>)| {
         (name.to_string(), settings.as_ref().map_or_else(|| json!({"source": true}), of_settings))
     };

@@ -132,6 +132,8 @@ mod defaults {
         left.warnings.retain(|warning| !warning.message.contains("deprecated"));
         // Spelt out, these reach the clients, whose own defaults are others; see the table of differences.
         left.clients = right.clients.clone();
+        // What was set, as it was set.
+        left.app_configs = right.app_configs.clone();
         assert_eq!(format!("{left:?}"), format!("{right:?}"));
     }
 
@@ -174,7 +176,13 @@ mod builder {
     #[test]
     fn every_setter_that_the_table_names_writes_its_key() {
         let ms = Duration::from_millis(1234);
-        let set: [(&str, StreamsConfig, &str); 30] = [
+        let set: [(&str, StreamsConfig, &str); 32] = [
+            ("errors_dead_letter_queue_topic_name", base().errors_dead_letter_queue_topic_name("dead"), "dead"),
+            (
+                "processing_exception_handler_global_enabled",
+                base().processing_exception_handler_global_enabled(true),
+                "true",
+            ),
             ("application_server", base().application_server("h:1"), "h:1"),
             ("buffered_records_per_partition", base().buffered_records_per_partition(7), "7"),
             ("client_id", base().client_id("c"), "c"),
@@ -480,8 +488,28 @@ mod single_keys {
     fn offsets_are_reset_by_name_only() {
         assert_eq!(settings(&[("consumer.auto.offset.reset", "none")]).group.auto_offset_reset, AutoOffsetReset::None);
         assert_eq!(settings(&[("auto.offset.reset", "latest")]).group.auto_offset_reset, AutoOffsetReset::Latest);
-        assert!(problem(&[("auto.offset.reset", "by_duration:PT1H")]).contains("is refused"));
-        assert!(problem(&[("auto.offset.reset", "smallest")]).contains("expected earliest, latest or none"));
+        for (text, seconds) in [("PT1H", 3600), ("P1DT1M2S", 86_462), ("PT90M", 5400), ("P2D", 172_800), ("pt0s", 0)] {
+            let reset = settings(&[("auto.offset.reset", &format!("by_duration:{text}"))]).group.auto_offset_reset;
+            assert_eq!(reset, AutoOffsetReset::ByDuration(Duration::from_secs(seconds)), "{text}");
+            assert_eq!(AutoOffsetReset::parse(&reset.name()), Some(reset));
+        }
+        let fine = AutoOffsetReset::ByDuration(Duration::from_millis(1500));
+        assert_eq!(AutoOffsetReset::parse("by_duration:PT1.5S"), Some(fine));
+        assert_eq!(AutoOffsetReset::parse(&fine.name()), Some(fine));
+        for wrong in [
+            "smallest",
+            "by_duration",
+            "by_duration:",
+            "by_duration:1h",
+            "by_duration:PT",
+            "by_duration:P",
+            "by_duration:PT-1H",
+            "by_duration:P1H",
+            "by_duration:PT1",
+            "by_duration:PT1é",
+        ] {
+            assert!(problem(&[("auto.offset.reset", wrong)]).contains("expected earliest, latest, none or"), "{wrong}");
+        }
     }
 }
 
