@@ -1,4 +1,5 @@
 //! What a test can do with the driver, and what it is told when it asks for the wrong thing.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use std::rc::Rc;
 use std::time::Duration;
