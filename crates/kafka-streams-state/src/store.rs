@@ -34,6 +34,10 @@ pub trait StateStore {
 
     /// What a commit would write now.
     fn uncommitted(&self) -> Uncommitted;
+
+    /// Lets go of the nodes below, which are told what leaves the cache: they may hold this store in turn, as those of a
+    /// join of tables do. Called when the task is over.
+    fn disconnect(&self) {}
 }
 
 /// The size of what is not committed.
@@ -222,6 +226,10 @@ macro_rules! delegate_state_store {
 
             fn uncommitted(&self) -> crate::Uncommitted {
                 crate::StateStore::uncommitted(&self.$field)
+            }
+
+            fn disconnect(&self) {
+                crate::StateStore::disconnect(&self.$field);
             }
         }
     };

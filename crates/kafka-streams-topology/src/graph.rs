@@ -218,9 +218,8 @@ impl Topology {
             sink_routes,
             shared: std::collections::BTreeMap::new(),
         };
-        for id in part.nodes.iter().rev() {
-            self.make_node(*id, &mut wiring)?;
-        }
+        let made = part.nodes.iter().rev().try_for_each(|id| self.make_node(*id, &mut wiring));
+        made.inspect_err(|_| disconnect(&stores))?;
         let Wiring { inputs, mut lifecycles, mut sources, extractors, .. } = wiring;
         lifecycles.sort_by_key(|(id, _)| *id);
         sources.sort_by_key(|(id, _)| *id);
@@ -385,6 +384,17 @@ impl TaskGraph {
         let matches = |source: &TaskSource| source.pattern.as_ref().is_some_and(|pattern| pattern.matches(topic));
         named.or_else(|| self.sources.iter().position(matches))
     }
+}
+
+impl Drop for TaskGraph {
+    fn drop(&mut self) {
+        disconnect(&self.stores);
+    }
+}
+
+/// Nodes hold stores, and stores hold the nodes below: joined tables hold each other, and would never be closed.
+fn disconnect(stores: &[TaskStore]) {
+    stores.iter().for_each(|store| store.store.disconnect());
 }
 
 impl fmt::Debug for TaskGraph {

@@ -78,9 +78,9 @@ pub mod prelude {
     pub use kafka_streams_dsl::BuildError as TopologyError;
     pub use kafka_streams_dsl::{
         Branched, BranchedKStream, BufferConfig, CogroupedKStream, Consumed, ConsumerRecord, EmitStrategy,
-        GlobalKTable, Grouped, JoinWindows, Joined, KGroupedStream, KStream, KTable, Materialized, Optimization,
-        Printed, Produced, Repartitioned, SessionWindowedKStream, SessionWindows, SlidingWindows, StreamJoined,
-        StreamPartitioner, StreamsBuilder, Suppressed, TableJoined, TimeWindowedKStream, TimeWindows,
+        GlobalKTable, Grouped, JoinWindows, Joined, KGroupedStream, KGroupedTable, KStream, KTable, Materialized,
+        Optimization, Printed, Produced, Repartitioned, SessionWindowedKStream, SessionWindows, SlidingWindows,
+        StreamJoined, StreamPartitioner, StreamsBuilder, Suppressed, TableJoined, TimeWindowedKStream, TimeWindows,
         TopicNameExtractor, TransformContext, UnlimitedWindows, ValueTransformerWithKey,
     };
     pub use kafka_streams_naming::Naming;

@@ -6,6 +6,7 @@ mod broker_trouble;
 mod caches;
 mod changelog_shapes;
 mod crash;
+mod features;
 mod interop;
 mod kill;
 mod lifecycle;

@@ -524,6 +524,12 @@ impl StateStore for Layers {
     fn uncommitted(&self) -> Uncommitted {
         self.rows.borrow().uncommitted()
     }
+
+    fn disconnect(&self) {
+        // The nodes go when the borrow is over: they may come back here.
+        let listener = self.listener.borrow_mut().take();
+        drop(listener);
+    }
 }
 
 impl fmt::Debug for Layers {
