@@ -231,6 +231,8 @@ impl Graph {
     /// Notes where the user gave a name; an error if it has been given before.
     #[track_caller]
     pub(crate) fn claim(&mut self, what: &'static str, name: &str) -> Result<(), BuildError> {
+        // With or without the ending, it is the same topic.
+        let name = if what == "repartition topic" { name.trim_end_matches("-repartition") } else { name };
         match self.given_names.give(what, name) {
             Some((first, second)) => Err(BuildError::DuplicateName { what, name: name.to_owned(), first, second }),
             None => Ok(()),
