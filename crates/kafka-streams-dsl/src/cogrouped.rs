@@ -34,6 +34,7 @@ pub struct CogroupedKStream<K: 'static, A: 'static> {
 }
 
 impl<K: Clone + 'static, A: Clone + 'static> CogroupedKStream<K, A> {
+    #[track_caller]
     pub(crate) fn of<V, F>(grouped: &KGroupedStream<K, V>, adder: F) -> Self
     where
         V: Clone + 'static,
@@ -57,6 +58,7 @@ impl<K: Clone + 'static, A: Clone + 'static> CogroupedKStream<K, A> {
     ///     .aggregate(|| 0, Materialized::named("interest"));
     /// ```
     #[must_use]
+    #[track_caller]
     pub fn cogroup<V, F>(mut self, grouped: &KGroupedStream<K, V>, adder: F) -> Self
     where
         V: Clone + 'static,
@@ -157,6 +159,7 @@ impl<K: Clone + 'static, A: Clone + 'static> CogroupedKStream<K, A> {
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of a table, put together in three places")]
+    #[track_caller]
     fn table<K2: 'static>(
         &self,
         node: GraphId,
@@ -278,6 +281,7 @@ impl<K: Clone + 'static, A: Clone + 'static> SessionWindowedCogroupedKStream<K, 
     ///     .windowed_by(SessionWindows::of_inactivity_gap_with_no_grace(Duration::from_secs(1800)))
     ///     .aggregate(|| 0, |_user, a, b| a + b, Materialized::named("clicks-per-visit"));
     /// ```
+    #[track_caller]
     pub fn aggregate<I, M>(&self, init: I, merger: M, materialized: Materialized<K, A>) -> KTable<Windowed<K>, A>
     where
         I: Fn() -> A + Send + Sync + 'static,
@@ -287,6 +291,7 @@ impl<K: Clone + 'static, A: Clone + 'static> SessionWindowedCogroupedKStream<K, 
     }
 
     /// [`aggregate`](SessionWindowedCogroupedKStream::aggregate) by nodes of this name.
+    #[track_caller]
     pub fn aggregate_named<I, M>(
         &self,
         name: impl Into<String>,
@@ -301,6 +306,7 @@ impl<K: Clone + 'static, A: Clone + 'static> SessionWindowedCogroupedKStream<K, 
         self.do_aggregate(Some(name.into()), init, merger, materialized)
     }
 
+    #[track_caller]
     fn do_aggregate<I, M>(
         &self,
         name: Option<String>,
@@ -384,6 +390,7 @@ struct PartOf<K, V, F> {
 }
 
 impl<K, V, F> PartOf<K, V, F> {
+    #[track_caller]
     fn add<A>(&self) -> impl Fn(&K, V, Option<A>) -> Option<A> + Send + Sync + use<K, V, F, A>
     where
         F: Fn(&K, V, A) -> A + Send + Sync + 'static,

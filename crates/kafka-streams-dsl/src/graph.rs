@@ -254,7 +254,6 @@ impl Graph {
     }
 
     /// Adds a node below `parents`, or as a root.
-    #[track_caller]
     pub(crate) fn add(&mut self, parents: &[GraphId], name: String, traits: Traits, body: Body) -> GraphId {
         let id = GraphId(self.nodes.len());
         let node =

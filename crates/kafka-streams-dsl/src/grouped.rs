@@ -185,6 +185,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedStream<K, V> {
     ///     .aggregate(|| 0, Materialized::named("balances"));
     /// # let _: kafka_streams_dsl::KTable<String, i64> = balances;
     /// ```
+    #[track_caller]
     pub fn cogroup<A, F>(&self, adder: F) -> CogroupedKStream<K, A>
     where
         A: Clone + 'static,
@@ -305,6 +306,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedStream<K, V> {
 
     /// The node below which an aggregation of several streams is attached; its aggregations share `topic`
     /// (`CogroupedStreamAggregateBuilder.processRepartitions` of the JVM).
+    #[track_caller]
     pub(crate) fn cogrouped_from(&self, graph: &mut Graph, store_name: &str, topic: &OnceLock<GraphId>) -> GraphId {
         if !self.stream.repartition_required {
             return self.stream.node;
@@ -318,6 +320,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedStream<K, V> {
         node
     }
 
+    #[track_caller]
     fn add_repartition(&self, graph: &mut Graph, names: RepartitionNode) -> GraphId {
         if self.name.is_some() {
             graph.check("repartition topic", &names.topic);

@@ -51,11 +51,13 @@ impl<K: Clone + 'static, V: Clone + 'static> SessionWindowedKStream<K, V> {
     ///     .count(Materialized::named("clicks-per-visit"));
     /// # let _: KTable<Windowed<String>, i64> = clicks_per_visit;
     /// ```
+    #[track_caller]
     pub fn count(&self, materialized: Materialized<K, i64>) -> KTable<Windowed<K>, i64> {
         self.do_count(None, materialized)
     }
 
     /// [`count`](SessionWindowedKStream::count) by a node of this name.
+    #[track_caller]
     pub fn count_named(&self, name: impl Into<String>, materialized: Materialized<K, i64>) -> KTable<Windowed<K>, i64> {
         self.do_count(Some(name.into()), materialized)
     }
@@ -72,6 +74,7 @@ impl<K: Clone + 'static, V: Clone + 'static> SessionWindowedKStream<K, V> {
     ///     .windowed_by(SessionWindows::of_inactivity_gap_with_no_grace(Duration::from_secs(30 * 60)))
     ///     .reduce(|a, b| a.max(b), Materialized::named("largest-per-visit"));
     /// ```
+    #[track_caller]
     pub fn reduce<F>(&self, f: F, materialized: Materialized<K, V>) -> KTable<Windowed<K>, V>
     where
         F: Fn(V, V) -> V + Send + Sync + 'static,
@@ -80,6 +83,7 @@ impl<K: Clone + 'static, V: Clone + 'static> SessionWindowedKStream<K, V> {
     }
 
     /// [`reduce`](SessionWindowedKStream::reduce) by a node of this name.
+    #[track_caller]
     pub fn reduce_named<F>(
         &self,
         name: impl Into<String>,
@@ -106,6 +110,7 @@ impl<K: Clone + 'static, V: Clone + 'static> SessionWindowedKStream<K, V> {
     ///     .aggregate(|| 0, |_customer, amount, sum| sum + amount, |_customer, a, b| a + b, Materialized::named("sums"));
     /// # let _: kafka_streams_dsl::KTable<kafka_streams_dsl::Windowed<String>, i64> = sums;
     /// ```
+    #[track_caller]
     pub fn aggregate<A, I, F, M>(
         &self,
         init: I,
@@ -123,6 +128,7 @@ impl<K: Clone + 'static, V: Clone + 'static> SessionWindowedKStream<K, V> {
     }
 
     /// [`aggregate`](SessionWindowedKStream::aggregate) by a node of this name.
+    #[track_caller]
     pub fn aggregate_named<A, I, F, M>(
         &self,
         name: impl Into<String>,
@@ -157,6 +163,7 @@ impl<K: Clone + 'static, V: Clone + 'static> SessionWindowedKStream<K, V> {
     ///         Materialized::named("open-amounts"),
     ///     );
     /// ```
+    #[track_caller]
     pub fn fold<A, F, M>(&self, f: F, merger: M, materialized: Materialized<K, A>) -> KTable<Windowed<K>, A>
     where
         A: Clone + 'static,
@@ -167,6 +174,7 @@ impl<K: Clone + 'static, V: Clone + 'static> SessionWindowedKStream<K, V> {
     }
 
     /// [`fold`](SessionWindowedKStream::fold) by a node of this name.
+    #[track_caller]
     pub fn fold_named<A, F, M>(
         &self,
         name: impl Into<String>,
@@ -182,11 +190,13 @@ impl<K: Clone + 'static, V: Clone + 'static> SessionWindowedKStream<K, V> {
         self.add(Some(name.into()), prefix::AGGREGATE, None, (|| None, f, merge_some(merger)), materialized)
     }
 
+    #[track_caller]
     fn do_count(&self, name: Option<String>, materialized: Materialized<K, i64>) -> KTable<Windowed<K>, i64> {
         self.grouped.burn_for_count(&materialized);
         self.do_aggregate(name, || 0, |_, _, count| count + 1, |_, a, b| a + b, materialized)
     }
 
+    #[track_caller]
     fn do_reduce<F>(&self, name: Option<String>, f: F, materialized: Materialized<K, V>) -> KTable<Windowed<K>, V>
     where
         F: Fn(V, V) -> V + Send + Sync + 'static,
@@ -201,6 +211,7 @@ impl<K: Clone + 'static, V: Clone + 'static> SessionWindowedKStream<K, V> {
         self.add(name, prefix::REDUCE, Some(&self.grouped.values), (|| None, f, merge), materialized)
     }
 
+    #[track_caller]
     fn do_aggregate<A, I, F, M>(
         &self,
         name: Option<String>,
@@ -221,6 +232,7 @@ impl<K: Clone + 'static, V: Clone + 'static> SessionWindowedKStream<K, V> {
         self.add(name, prefix::AGGREGATE, None, (init, f, merge), materialized)
     }
 
+    #[track_caller]
     fn add<A, I, F, M>(
         &self,
         name: Option<String>,

@@ -26,6 +26,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     /// let calmer =
     ///     balances.suppress(Suppressed::until_time_limit(Duration::from_secs(10), BufferConfig::unbounded()));
     /// ```
+    #[track_caller]
     pub fn suppress(&self, suppressed: Suppressed<K>) -> KTable<K, V>
     where
         V: DefaultSerde,
@@ -44,10 +45,12 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     /// let limit = Suppressed::until_time_limit(Duration::from_secs(10), BufferConfig::max_records(1000));
     /// let calmer = balances.suppress_with(limit.with_name("calm"), I64Serde);
     /// ```
+    #[track_caller]
     pub fn suppress_with(&self, suppressed: Suppressed<K>, values: impl Serde<Target = V>) -> KTable<K, V> {
         self.do_suppress(suppressed, Arc::new(values))
     }
 
+    #[track_caller]
     fn do_suppress(&self, suppressed: Suppressed<K>, values: SharedSerde<V>) -> KTable<K, V> {
         let Suppressed { name, buffer, wait_ms, window_end } = suppressed;
         let BufferConfig { max_records, max_bytes, when_full, shed_to, logging } = buffer;

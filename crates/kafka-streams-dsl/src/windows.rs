@@ -78,6 +78,7 @@ impl FixedWindows {
         }
     }
 
+    #[track_caller]
     pub(crate) fn check(self) -> Result<(), BuildError> {
         match self {
             FixedWindows::Time(windows) => windows.check(),
