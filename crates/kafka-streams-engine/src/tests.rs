@@ -114,8 +114,9 @@ impl Bench {
 
     /// As [`replaced`](Bench::replaced), of a worker that was dropped as it was.
     fn succeeded(self) -> Self {
-        let Bench { cluster, stores, topology, guarantee, handlers, failed_tasks, worker, .. } = self;
+        let Bench { cluster, stores, topology, guarantee, handlers, failed_tasks, worker, now, .. } = self;
         drop(worker);
+        cluster.tick(now);
         Self::in_process(topology, cluster, stores, guarantee, handlers, failed_tasks)
     }
 

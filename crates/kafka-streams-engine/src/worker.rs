@@ -10,6 +10,7 @@
 mod clock;
 mod commit;
 mod failure;
+mod input;
 mod one_by_one;
 mod output;
 mod party;
@@ -31,9 +32,7 @@ use crate::deadline::earliest;
 use crate::error::WorkerError;
 use crate::failed_tasks::FailedTasks;
 use crate::global_stores::GlobalStores;
-use crate::port::{
-    Admin, Batching, BrokerError, BrokerErrorKind, Call, CallId, Fetch, FetchEvent, Group, Produce, Reply,
-};
+use crate::port::{Admin, Batching, BrokerError, BrokerErrorKind, Call, CallId, Fetch, Group, Produce, Reply};
 use crate::restore::{Restore, RestoreEvent};
 use crate::task::Task;
 use crate::task_offsets::TaskOffsets;
@@ -44,10 +43,6 @@ use party::Party;
 use recover::{Attempts, Recovery, Trouble};
 use start::Starting;
 
-/// Records that a task processes before the next one has its turn.
-const TURN_RECORDS: usize = 1000;
-/// How long the tasks of a turn may process, together, before the rest of the loop has its turn.
-const TURN_MS: i64 = 50;
 /// How often the group is told that this worker is alive; far below any `max.poll.interval.ms`.
 const ALIVE_INTERVAL_MS: i64 = 100;
 /// The longest sleep while a task is starting: what it waits for is asked again after this.
@@ -468,76 +463,6 @@ impl<P: Ports> Worker<P> {
             }
         }
         Ok(worked)
-    }
-
-    /// Takes what was fetched, for every queue with room.
-    fn fill_queues(&mut self, now: i64) -> Result<bool, WorkerError> {
-        let limit = self.config.buffered_records_per_partition.max(1);
-        let mut worked = false;
-        for task in self.tasks.values_mut() {
-            for queue in &mut task.group.queues {
-                // What the queue holds was fetched; more is asked for only when it is half empty, so that librdkafka is
-                // asked for few large batches.
-                while queue.buffered() * 2 <= limit {
-                    match self.fetch.poll(queue.slot, limit) {
-                        Some(FetchEvent::Batch(batch)) => queue.push(batch, now),
-                        Some(FetchEvent::End { next_offset }) => queue.end(next_offset),
-                        Some(FetchEvent::OutOfRange) => {
-                            let reason = format!("{} has no record at offset {}", queue.partition, queue.position());
-                            self.trouble = Some(Trouble::StartAnew { reason });
-                            return Ok(true);
-                        }
-                        Some(FetchEvent::Failed(error)) => {
-                            let what = format!("reading {}", queue.partition);
-                            let lasted = fails(&mut self.failing, what, now);
-                            let passes =
-                                matches!(error.kind, BrokerErrorKind::Retriable | BrokerErrorKind::UnknownTopic);
-                            if !passes || lasted > self.config.task_timeout_ms {
-                                let (task, partition) = (task.id, queue.partition.clone());
-                                return Err(WorkerError::Fetch { task, partition, error });
-                            }
-                            break;
-                        }
-                        None => break,
-                    }
-                    worked = true;
-                    if !self.failing.is_empty() {
-                        self.failing.remove(&format!("reading {}", queue.partition));
-                    }
-                }
-            }
-        }
-        Ok(worked)
-    }
-
-    /// Gives every task its turn, and its output to the producer.
-    fn process(&mut self, now: i64) -> Result<(bool, Option<i64>), WorkerError> {
-        let (mut worked, mut wake_at) = (false, None);
-        let mut ids: Vec<TaskId> = self.tasks.keys().copied().collect();
-        ids.retain(|id| self.party.has(*id));
-        let first = self.next_task.take().and_then(|next| ids.iter().position(|id| *id >= next)).unwrap_or(0);
-        ids.rotate_left(first);
-        let deadline = (self.clock)() + TURN_MS;
-        for id in ids {
-            let left = deadline - (self.clock)();
-            if left <= 0 {
-                self.next_task = Some(id);
-                return Ok((true, wake_at));
-            }
-            if !self.drain(id, now)? {
-                continue;
-            }
-            let Some(task) = self.tasks.get_mut(&id) else { continue };
-            self.in_hand = Some(id);
-            let (processed, idle_until) =
-                task.process(&*self.clock, TURN_RECORDS, left, self.config.max_task_idle_ms)?;
-            task.punctuate_wall_clock((self.clock)())?;
-            self.in_hand = None;
-            worked |= processed > 0;
-            wake_at = earliest(wake_at, earliest(idle_until, task.cx.timers.next_wall_clock()));
-            self.drain(id, now)?;
-        }
-        Ok((worked, wake_at))
     }
 
     /// Deletes the records of repartition topics that are processed and committed.
