@@ -253,7 +253,7 @@ impl ClassicMember {
     /// [`Lost`](WorkerEvent::Lost) and after leaving: then nothing may be committed.
     ///
     /// During a rebalance it may be older (JoinGroup not answered yet: the broker answers 22 once the others are through) or
-    /// newer than the last [`Assigned`] (OffsetCommit gets 27 until SyncGroup is through, transactions pass). All held tasks
+    /// newer than the last `Assigned` (OffsetCommit gets 27 until SyncGroup is through, transactions pass). All held tasks
     /// are still this member's, so that such a commit may be tried again later; see [`phase`](Self::phase).
     pub fn membership(&self) -> Option<&GroupMember> {
         self.member.as_ref()

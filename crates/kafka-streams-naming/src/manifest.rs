@@ -11,7 +11,7 @@ use crate::Naming;
 /// The version of the manifest's form that this library writes, and the only one that it reads.
 pub const MANIFEST_FORMAT: u32 = 1;
 
-/// A topology as data. Written by `Topology::to_manifest()`, compared by [`diff`](crate::diff), and given to a builder to
+/// A topology as data. Written by `Topology::to_manifest()`, compared by [`diff`](crate::diff()), and given to a builder to
 /// pin the names that an earlier version had.
 ///
 /// Its JSON lists nodes in the topology's order and everything else by name, one fact a line, without what is the default, so
