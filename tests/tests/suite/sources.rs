@@ -74,6 +74,7 @@ async fn every_instance_has_all_of_a_global_table_and_keeps_it_over_a_restart() 
 
     in_process::close(&first)?;
     in_process::close(&second)?;
+    drop((first, second));
     broker.write(&products, [product(7, "second"), Written { value: None, ..product(8, "") }])?;
     let again = start(0)?;
     in_process::until_running(&again).await?;
@@ -110,7 +111,7 @@ async fn a_pattern_takes_in_a_topic_that_is_made_later() -> anyhow::Result<()> {
     let dirs = [tempfile::tempdir()?, tempfile::tempdir()?];
     let start = |at: usize| {
         let builder = StreamsBuilder::new();
-        let all: KStream<String, String> = builder.stream_matching(&format!("{prefix}-.*"));
+        let all: KStream<Option<String>, String> = builder.stream_matching(&format!("{prefix}-.*"));
         all.to(output.as_str());
         let config = in_process::config(&broker, &id, dirs[at].path()).property("metadata.max.age.ms", "1000");
         let streams = KafkaStreams::new(builder.build()?, config)?;

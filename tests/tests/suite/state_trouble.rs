@@ -204,7 +204,7 @@ async fn damaged(what: Damage) -> anyhow::Result<()> {
     counting.counts_only_grow()?;
     // A damaged end of the log is a store of an earlier moment: S4 tells how to go on from there.
     if what != Damage::Log {
-        says(&log, &["store is wiped and restored from its changelog (S6)", "word-counts"])?;
+        says(&log, &["store is wiped and restored from its topic (S6)", "word-counts"])?;
     }
     Ok(())
 }
@@ -249,7 +249,7 @@ async fn s6_a_store_behind_the_changelogs_start_is_wiped_and_restored() -> anyho
     counting.truncate_changelog(truncate_to).await?;
     counting.feed(reference::text(20_000, 57))?;
     let log = counting.count("old")?;
-    says(&log, &["store is wiped and restored from its changelog (S6)", "begins after its position"])?;
+    says(&log, &["store is wiped and restored from its topic (S6)", "begins after its position"])?;
     counting.counts_only_grow()
 }
 
@@ -266,7 +266,7 @@ async fn s6_a_store_that_may_have_missed_deletions_is_wiped_and_restored() -> an
     counting.broker.set_topic(&changelog, &settings).await?;
     counting.feed(reference::text(20_000, 65))?;
     let log = counting.count("old")?;
-    says(&log, &["store is wiped and restored from its changelog (S6)", "older than delete.retention.ms"])?;
+    says(&log, &["store is wiped and restored from its topic (S6)", "older than delete.retention.ms"])?;
     counting.counts_only_grow()
 }
 
@@ -297,7 +297,7 @@ async fn s6_a_changelog_that_was_deleted_and_made_anew_begins_a_new_count() -> a
     expected.extend(reference::count(more.iter().map(String::as_str)));
     counting.feed(more)?;
     let log = counting.count_as("one", &expected)?;
-    says(&log, &["store is wiped and restored from its changelog (S6)", "deleted and made anew"])
+    says(&log, &["store is wiped and restored from its topic (S6)", "deleted and made anew"])
 }
 
 #[tokio::test]

@@ -336,7 +336,7 @@ impl<F: Fetch, A: Admin> Restorer<F, A> {
         let next = match kept {
             Some(Ok(position)) => position.offset + 1,
             Some(Err(reason)) => {
-                tracing::warn!(task = %id, store = %store.source.spec.name, %changelog, reason, "store is wiped and restored from its changelog (S6)");
+                tracing::warn!(task = %id, store = %store.source.spec.name, %changelog, reason, "store is wiped and restored from its topic (S6)");
                 backend.wipe().map_err(|error| of_store(store, error))?;
                 bounds.start
             }
