@@ -15,7 +15,15 @@ const LAYERS: &[Layer] = &[
     Layer { name: "programs", crates: &["golden"] },
     Layer {
         name: "programs",
-        crates: &["xtask", "kafka-streams-tests", "kafka-streams-oracle", "kafka-streams-sim", "bench", "word-count"],
+        crates: &[
+            "xtask",
+            "kafka-streams-tests",
+            "kafka-streams-oracle",
+            "kafka-streams-sim",
+            "bench",
+            "word-count",
+            "smoke-test",
+        ],
     },
     Layer { name: "tools", crates: &["kafka-streams-testing", "kafka-streams-golden"] },
     Layer { name: "facade", crates: &["kafka-streams"] },
