@@ -277,6 +277,29 @@ impl WordCount {
 }
 
 impl WordCount {
+    /// Feeds a little text again and again until the program ends by itself, since nobody can say how many commits a text
+    /// makes; `lines` gains what was fed.
+    pub fn feed_until_it_ends(
+        &self,
+        broker: &Broker,
+        program: &mut Program,
+        lines: &mut Vec<String>,
+    ) -> Result<ExitStatus> {
+        let mut seed = 1_000;
+        let ended = || {
+            let running = program.is_running()?;
+            if running {
+                let more = crate::reference::text(1_000, seed);
+                broker.write_lines(&self.input, more.iter().map(String::as_str))?;
+                lines.extend(more);
+                seed += 1;
+            }
+            Ok(!running)
+        };
+        broker.wait_until(ended, "the program ends by itself").with_context(|| self.log_tails())?;
+        program.wait(PATIENCE)
+    }
+
     /// Waits until no word's last count is too low, read-committed: what at-least-once promises after a failure.
     pub fn expect_at_least(&self, broker: &Broker, expected: &std::collections::BTreeMap<String, i64>) -> Result<()> {
         let enough = || {

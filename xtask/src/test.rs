@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything, from the rules of the house to the suite on real brokers, which it starts and always stops.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,8 @@ pub(crate) struct Test {
 
 /// Runs every phase; a failed one does not keep the later ones from running, except where they need it.
 pub(crate) fn run(workspace: &Workspace, options: &Test) -> Result<()> {
+    // Asked before anything is built: the build may put a new file in the place of this one.
+    let xtask = std::env::current_exe()?;
     setup::ensure(workspace, &setup::BUILD)?;
     if !options.no_broker {
         setup::ensure(workspace, &setup::JAVA)?;
@@ -67,13 +70,15 @@ pub(crate) fn run(workspace: &Workspace, options: &Test) -> Result<()> {
     } else {
         phases.run("unit and property tests", || run(&["--lib", "--bins", "--examples"]))?;
         phases.run("documentation tests", || run(&["--doc"]))?;
-        phases.run("integration tests on real brokers", || on_brokers(workspace, options, test(&["--test", "*"])))?;
+        phases.run("integration tests on real brokers", || {
+            on_brokers(workspace, options, &xtask, test(&["--test", "*"]))
+        })?;
     }
     phases.finish()
 }
 
 /// Runs `tests` with everything around it that a test may need, named by environment variables (see docs/development.md).
-fn on_brokers(workspace: &Workspace, options: &Test, mut tests: Command) -> Result<()> {
+fn on_brokers(workspace: &Workspace, options: &Test, xtask: &Path, mut tests: Command) -> Result<()> {
     let word_count = build_binary(workspace, "word-count", false)?;
     let programs = Programs::build(workspace)?;
     // Both are stopped at the end of this function, however it ends.
@@ -86,7 +91,7 @@ fn on_brokers(workspace: &Workspace, options: &Test, mut tests: Command) -> Resu
         .env("KAFKA_STREAMS_TEST_OLDER_BOOTSTRAP", &older.state().bootstrap)
         .env("KAFKA_STREAMS_TEST_JVM", programs.class_path())
         .env("KAFKA_STREAMS_TEST_WORD_COUNT", &word_count)
-        .env("KAFKA_STREAMS_TEST_XTASK", std::env::current_exe()?)
+        .env("KAFKA_STREAMS_TEST_XTASK", xtask)
         .env("KAFKA_STREAMS_TEST_KILLS", options.kills.to_string())
         .stdin(Stdio::null());
     let status = Group::spawn(&mut tests, "cargo test")?.wait_at_most(LIMIT)?;

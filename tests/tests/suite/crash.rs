@@ -1,7 +1,6 @@
 //! S10: the process kills itself at each named point of the commit cycle, and the counts are right all the same.
 
 use std::path::Path;
-use std::time::Duration;
 
 use kafka_streams_tests::{Broker, Isolation, WordCount, reference};
 
@@ -57,8 +56,9 @@ fn crash(
         anyhow::ensure!(program.stop()?.success());
         std::fs::remove_dir_all(word_count.state_dir("here"))?;
     }
+    let mut all = text;
     let mut crashed = word_count.start_program(crashing, "here", wish)?;
-    let status = crashed.wait(Duration::from_secs(60))?;
+    let status = word_count.feed_until_it_ends(broker, &mut crashed, &mut all)?;
     anyhow::ensure!(!status.success(), "the point was never reached: {wish:?}");
 
     let places: &[&str] = match return_to {
@@ -66,7 +66,6 @@ fn crash(
         Return::Elsewhere => &["elsewhere"],
         Return::ElsewhereAndHere => &["elsewhere", "here"],
     };
-    let mut all = text.clone();
     for (i, place) in places.iter().enumerate() {
         let program = word_count.start(place)?;
         let more = reference::text(5_000, 5 + i as u64);

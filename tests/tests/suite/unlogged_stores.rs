@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use kafka_streams_tests::broker::PATIENCE;
 use kafka_streams_tests::{Broker, Isolation, Program, WordCount, reference};
 
 /// A word count whose store has no changelog, and the lines that it was given.
@@ -63,8 +62,9 @@ impl Unlogged {
     }
 
     /// Runs until it kills itself at this point.
-    fn crash_at(&self, point: &str) -> anyhow::Result<()> {
-        let status = self.start(point)?.wait(PATIENCE)?;
+    fn crash_at(&mut self, point: &str) -> anyhow::Result<()> {
+        let mut program = self.start(point)?;
+        let status = self.word_count.feed_until_it_ends(&self.broker, &mut program, &mut self.lines)?;
         anyhow::ensure!(!status.success(), "{point} was never reached");
         Ok(())
     }
