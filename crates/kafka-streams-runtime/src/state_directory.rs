@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  <state.dir>/<application.id>/        mode 0700
-//!     .lock                             locked for the life of the process; holds its pid
+//!     .lock                             locked until the instance is closed; holds its process's id
 //!     kafka-streams-rust-metadata       {"format":1,"processId":"<uuid>"}
 //!     <sub-topology>_<partition>/       a task; its stores below
 //!     global/                           the global stores
@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kafka_streams_core::TaskId;
 use kafka_streams_engine::TaskOffsets;
@@ -31,8 +32,8 @@ const FORMAT: u32 = 1;
 pub struct StateDirectory {
     path: PathBuf,
     process_id: Uuid,
-    /// Locked while it is open; the system lets go of it however the process ends.
-    _lock: File,
+    /// Locked while it is open; the system lets go of it however the process ends. `None` once released.
+    lock: Mutex<Option<File>>,
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -55,12 +56,34 @@ impl StateDirectory {
         }
         let lock = lock(&path)?;
         let process_id = process_id(&path)?;
-        Ok(StateDirectory { path, process_id, _lock: lock })
+        Ok(StateDirectory { path, process_id, lock: Mutex::new(Some(lock)) })
     }
 
     /// The application's directory.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Lets another instance have the directory: for one that is closed and does nothing here any more.
+    pub fn release(&self) {
+        *self.held() = None;
+    }
+
+    /// Runs `work` with the directory locked, also after [`release`](StateDirectory::release).
+    ///
+    /// # Errors
+    /// Another process has it by now, or what `work` says.
+    pub fn while_locked<T>(&self, work: impl FnOnce() -> Result<T, StreamsError>) -> Result<T, StreamsError> {
+        let held = self.held();
+        let _again = match *held {
+            Some(_) => None,
+            None => Some(lock(&self.path)?),
+        };
+        work()
+    }
+
+    fn held(&self) -> MutexGuard<'_, Option<File>> {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The id of this instance, the same after a restart in this directory.
@@ -250,6 +273,18 @@ mod tests {
         let id = first.process_id();
         drop(first);
         assert_eq!(StateDirectory::open(dir.path(), "app").unwrap().process_id(), id);
+    }
+
+    #[test]
+    fn a_released_directory_is_free_and_is_locked_again_for_work() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = StateDirectory::open(dir.path(), "app").unwrap();
+        first.release();
+        first.while_locked(|| StateDirectory::open(dir.path(), "app").map(drop)).unwrap_err();
+        let second = StateDirectory::open(dir.path(), "app").unwrap();
+        let error = first.while_locked(|| Ok(())).unwrap_err();
+        assert!(matches!(error, StreamsError::StateDirectoryLocked { .. }));
+        second.while_locked(|| Ok(())).unwrap();
     }
 
     #[test]

@@ -181,26 +181,35 @@ impl<C: Clients> KafkaStreams<C> {
             lifecycle.wait_until_closed(Duration::from_secs(20));
         }
         if lifecycle.state().is_terminal() {
-            self.join();
+            let all_ended = self.join();
+            if let Some(directory) = self.application.directory.as_ref().filter(|_| all_ended) {
+                directory.release();
+            }
         }
         in_time
     }
 
-    fn join(&self) {
+    /// Waits for the threads; whether all have ended, which one that asks cannot.
+    fn join(&self) -> bool {
+        let mut all_ended = true;
+        let mut wait_for = |join: JoinHandle<()>, what: &str| {
+            if join.thread().id() == std::thread::current().id() {
+                all_ended = false;
+            } else if join.join().is_err() {
+                tracing::error!("{what} panicked");
+            }
+        };
         *self.housekeeping.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let joins = std::mem::take(&mut *self.stream_threads.lock().unwrap_or_else(PoisonError::into_inner));
         for join in joins {
-            if join.thread().id() != std::thread::current().id() && join.join().is_err() {
-                tracing::error!("a stream thread panicked");
-            }
+            wait_for(join, "a stream thread");
         }
         // Last: the tasks read global stores to their end.
         if let Some(join) = self.global_thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
             join.thread().unpark();
-            if join.thread().id() != std::thread::current().id() && join.join().is_err() {
-                tracing::error!("the global thread panicked");
-            }
+            wait_for(join, "the global thread");
         }
+        all_ended
     }
 
     /// Starts, runs until `shutdown` is ready or the application fails, and closes.
@@ -238,10 +247,12 @@ impl<C: Clients> KafkaStreams<C> {
             return Err(StreamsError::State { action: "clean up", state });
         }
         let Some(directory) = &self.application.directory else { return Ok(()) };
-        for task in directory.tasks()? {
-            directory.remove_task(task, &self.application.task_offsets)?;
-        }
-        Ok(())
+        directory.while_locked(|| {
+            for task in directory.tasks()? {
+                directory.remove_task(task, &self.application.task_offsets)?;
+            }
+            Ok(())
+        })
     }
 
     /// The present state.

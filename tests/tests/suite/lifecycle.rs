@@ -222,15 +222,17 @@ async fn clean_up_removes_the_stores_of_this_machine_and_nothing_else() -> anyho
     anyhow::ensure!(!task.exists(), "{} is still there", task.display());
     let after = (place.broker.bounds(&changelog, 0)?, place.broker.committed(&place.id, &place.input, 0)?);
     anyhow::ensure!(before == after, "{before:?} before, {after:?} after");
-    drop(streams);
 
-    // So that the next start restores, and goes on counting. A fresh instance may clean up as well.
-    let streams = instance()?;
-    streams.clean_up()?;
-    streams.start()?;
+    // So that the next start restores, and goes on counting. A fresh instance may clean up as well, while the closed one
+    // is still there and may do so no more.
+    let fresh = instance()?;
+    fresh.clean_up()?;
+    let refused = streams.clean_up().map_err(|error| error.to_string());
+    anyhow::ensure!(refused.as_ref().is_err_and(|error| error.contains("in use by process")), "{refused:?}");
+    fresh.start()?;
     place.write(0, &["c"])?;
     place.expect(&["Some(1)", "Some(2)", "Some(3)"])?;
-    in_process::close(&streams)
+    in_process::close(&fresh)
 }
 
 #[tokio::test]
