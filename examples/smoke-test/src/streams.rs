@@ -95,7 +95,7 @@ fn to_windowed_results(table: &KTable<Windowed<String>, i32>, topic: &str) {
     table
         .to_stream()
         .filter_not(|windowed, _| windowed.key == FLUSH)
-        .map(|windowed, value| (format!("[{windowed}]"), value))
+        .map(|windowed, value| (windowed.to_string(), value))
         .to(topic);
 }
 

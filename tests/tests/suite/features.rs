@@ -2,47 +2,91 @@
 //! computation over the same changes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kafka_streams::prelude::*;
 use kafka_streams_tests::reference::Moments;
 use kafka_streams_tests::{Broker, Isolation, Record as Written, in_process};
 
-const PARTITIONS: i32 = 4;
+pub(crate) const PARTITIONS: i32 = 4;
 
 /// An application of two instances, the topics that it reads, and the one that it writes.
-struct Pair {
-    broker: Broker,
-    left: String,
+pub(crate) struct Pair {
+    pub(crate) broker: Broker,
+    pub(crate) left: String,
     right: String,
-    output: String,
+    pub(crate) output: String,
     id: String,
     dir: tempfile::TempDir,
+    pub(crate) restored: Arc<Restored>,
+}
+
+/// How many records of each store's changelog were restored, by all instances.
+#[derive(Default)]
+pub(crate) struct Restored(Mutex<BTreeMap<String, u64>>);
+
+impl Restored {
+    pub(crate) fn of(&self, store: &str) -> u64 {
+        self.0.lock().ok().and_then(|stores| stores.get(store).copied()).unwrap_or_default()
+    }
+}
+
+impl StateRestoreListener for Restored {
+    fn on_restore_end(&self, _changelog: &TopicPartition, store: &str, records: u64) {
+        if let Ok(mut stores) = self.0.lock() {
+            *stores.entry(store.to_owned()).or_default() += records;
+        }
+    }
 }
 
 /// A table's rows.
 type Rows = BTreeMap<String, String>;
 
 impl Pair {
-    async fn new(settings: &[(&str, &str)]) -> anyhow::Result<Option<Pair>> {
+    pub(crate) async fn new(settings: &[(&str, &str)]) -> anyhow::Result<Option<Pair>> {
         let Some(broker) = Broker::get() else { return Ok(None) };
         let [left, right, output, id] = ["left", "right", "output", "pair"].map(|what| broker.unique(what));
         for topic in [&left, &right, &output] {
             broker.create_topic_with(topic, PARTITIONS, settings).await?;
         }
-        Ok(Some(Pair { broker, left, right, output, id, dir: tempfile::tempdir()? }))
+        let (dir, restored) = (tempfile::tempdir()?, Arc::default());
+        Ok(Some(Pair { broker, left, right, output, id, dir, restored }))
     }
 
-    fn start(&self, name: &str, topology: Topology) -> anyhow::Result<KafkaStreams> {
+    /// An instance with a directory of this name, not started.
+    pub(crate) fn instance(&self, name: &str, topology: Topology) -> anyhow::Result<KafkaStreams> {
         let config = in_process::config(&self.broker, &self.id, &self.dir.path().join(name));
         let streams = KafkaStreams::new(topology, config)?;
+        streams.set_global_state_restore_listener(self.restored.clone());
+        Ok(streams)
+    }
+
+    pub(crate) fn start(&self, name: &str, topology: Topology) -> anyhow::Result<KafkaStreams> {
+        let streams = self.instance(name, topology)?;
         streams.start()?;
         Ok(streams)
     }
 
+    /// Waits until everything in the left topic was processed and committed.
+    pub(crate) fn until_committed(&self) -> anyhow::Result<()> {
+        self.broker.wait_until(
+            || {
+                for partition in 0..PARTITIONS {
+                    let (_, end) = self.broker.bounds(&self.left, partition)?;
+                    if end > 0 && self.broker.committed(&self.id, &self.left, partition)? != Some(end) {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            },
+            "everything is committed",
+        )
+    }
+
     /// Runs an instance, a second one beside it, that one alone, both again, and the first one alone, and feeds before
     /// and in each of these times. Returns the instance that runs at last.
-    async fn come_and_go(
+    pub(crate) async fn come_and_go(
         &self,
         topology: impl Fn() -> anyhow::Result<Topology>,
         mut feed: impl FnMut() -> anyhow::Result<()>,
@@ -75,7 +119,7 @@ impl Pair {
     }
 
     /// The committed output: every record's key and value, in the order of each partition.
-    fn written(&self) -> anyhow::Result<Vec<(String, Option<String>)>> {
+    pub(crate) fn written(&self) -> anyhow::Result<Vec<(String, Option<String>)>> {
         let records = self.broker.read(&self.output, Isolation::ReadCommitted)?;
         let text = |bytes: Vec<u8>| String::from_utf8(bytes);
         let row = |record: kafka_streams_tests::Seen| {

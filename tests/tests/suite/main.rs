@@ -18,5 +18,6 @@ mod security;
 mod source_changelogs;
 mod sources;
 mod state_trouble;
+mod suppress;
 mod unlogged_stores;
 mod word_count;
