@@ -264,12 +264,10 @@ impl<F: Fetch, A: Admin> GlobalWorker<F, A> {
         let mut ends = BTreeMap::new();
         for (partition, bounds) in bounds {
             let Some(source) = graph.source_of(&partition.topic) else { continue };
-            let extractor = graph.sources.get(source).map(|source| Extractor::of(source, config.timestamp_extractor));
             let from = offsets.get(partition).copied().unwrap_or(bounds.start);
             let fetched = |error| WorkerError::Fetch { task: TaskId::GLOBAL, partition: partition.clone(), error };
             let slot = self.setup.fetch.assign(partition, from).map_err(fetched)?;
-            let extractor = extractor.unwrap_or(Extractor::BuiltIn(config.timestamp_extractor));
-            queues.push(RecordQueue::new(partition.clone(), source, slot, extractor, from, -1));
+            queues.push(RecordQueue::new(partition.clone(), source, slot, Extractor::AsRecorded, from, -1));
             if from < bounds.end {
                 ends.insert(partition.clone(), bounds.end);
                 let (store, changelog) = (spec.name.clone(), partition.clone());

@@ -44,6 +44,9 @@ pub(crate) enum Extractor {
     BuiltIn(TimestampExtractor),
     /// The user's.
     Custom(ExtractTime),
+    /// Nobody: the record's own time is taken as it is. So are the records of global stores, whose extractors the JVM
+    /// does not ask (`GlobalStateUpdateTask`).
+    AsRecorded,
 }
 
 impl Extractor {
@@ -182,6 +185,7 @@ impl<B: FetchedBatch> RecordQueue<B> {
             let extracted = match &self.extractor {
                 Extractor::BuiltIn(extractor) => extractor.extract(record.timestamp, self.partition_time, wall_clock),
                 Extractor::Custom(extract) => extract(&self.partition.topic, &record, self.partition_time),
+                Extractor::AsRecorded => Extracted::At(record.timestamp),
             };
             self.head = match extracted {
                 Extracted::At(timestamp) => Some(Head { offset, timestamp, valid: true }),

@@ -133,6 +133,15 @@ impl SoloTask {
         true
     }
 
+    /// Processes a record of a global store's topic, whose queue has this index, at once: it waits for no other record,
+    /// and does not move the stream time.
+    ///
+    /// # Errors
+    /// As [`process`](SoloTask::process).
+    pub fn put_global(&mut self, queue: usize, record: &InputRecord, now: Timestamp) -> Result<(), WorkerError> {
+        self.task.process_global(queue, &record.record(0), now)
+    }
+
     /// Processes the record with the lowest timestamp, and the punctuations on stream time that it makes due; whether
     /// there was one.
     ///

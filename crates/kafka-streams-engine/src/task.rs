@@ -174,6 +174,30 @@ impl<B: FetchedBatch> Task<B> {
         self.punctuate(PunctuationType::StreamTime, stream_time)
     }
 
+    /// Processes a record of a global store in a task that holds the store itself, as a test driver's does: at once, and
+    /// without moving the stream time, of which the threads of global stores know nothing.
+    pub(crate) fn process_global(
+        &mut self,
+        index: usize,
+        record: &RawRecord<'_>,
+        now: Timestamp,
+    ) -> Result<(), WorkerError> {
+        let Some(queue) = self.group.queues.get(index) else { return Ok(()) };
+        let cx = &mut self.cx;
+        cx.wall_clock = now;
+        cx.record.topic = Some(queue.topic().clone());
+        cx.record.partition = queue.partition.partition;
+        self.in_hand = Some(index);
+        (cx.record.offset, cx.record.timestamp) = (record.offset, record.timestamp);
+        set_headers(cx, record);
+        cx.keep_source(Some(record));
+        let result = match self.graph.sources.get(queue.source) {
+            Some(source) => (source.ingest)(cx, record),
+            None => Err(Failure::bug(format!("there is no source {}", queue.source))),
+        };
+        result.or_else(|failure| on_input_failure(cx, failure, record))
+    }
+
     /// Fires what is due on the wall clock.
     pub(crate) fn punctuate_wall_clock(&mut self, now: Timestamp) -> Result<(), WorkerError> {
         self.cx.wall_clock = now;

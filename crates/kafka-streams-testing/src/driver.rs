@@ -345,7 +345,7 @@ impl Inner {
         }
         let offset = self.logs.next_offset(input, partition);
         let timestamp = timestamp.unwrap_or(self.wall_clock);
-        self.enqueue(partition, input, InputRecord { offset, timestamp, key, value, headers });
+        self.enqueue(partition, input, InputRecord { offset, timestamp, key, value, headers })?;
         self.run_to_the_end()
     }
 
@@ -362,16 +362,17 @@ impl Inner {
         input
     }
 
-    fn enqueue(&mut self, partition: i32, input: usize, record: InputRecord) {
+    /// Lets a record wait at its task; those of global stores wait for nothing, and go to every task.
+    fn enqueue(&mut self, partition: i32, input: usize, record: InputRecord) -> Result<(), TestDriverError> {
         let is_global = |topic: &Arc<str>| self.global_topics.contains(topic);
         if !self.global_topics.is_empty() && self.logs.name_of(input).is_some_and(is_global) {
-            let now = self.wall_clock;
-            self.tasks.iter_mut().for_each(|task| {
-                task.enqueue(input, record.clone(), now);
-            });
+            for task in &mut self.tasks {
+                task.put_global(input, &record, self.wall_clock)?;
+            }
         } else if let Some(task) = usize::try_from(partition).ok().and_then(|at| self.tasks.get_mut(at)) {
             task.enqueue(input, record, self.wall_clock);
         }
+        Ok(())
     }
 
     fn advance(&mut self, by: i64) -> Result<(), TestDriverError> {
@@ -421,23 +422,22 @@ impl Inner {
             return self.commit_task(at);
         }
         task.drain(&mut self.logs)?;
-        self.take_in();
-        Ok(())
+        self.take_in()
     }
 
     fn commit_task(&mut self, at: usize) -> Result<(), TestDriverError> {
         if let Some(task) = self.tasks.get_mut(at) {
             task.commit(self.wall_clock, &mut self.logs)?;
         }
-        self.take_in();
-        Ok(())
+        self.take_in()
     }
 
     /// Puts what was written to topics that the topology reads into its queues.
-    fn take_in(&mut self) {
+    fn take_in(&mut self) -> Result<(), TestDriverError> {
         while let Some(record) = self.logs.next_to_read() {
-            self.enqueue(record.partition, record.input, record.record);
+            self.enqueue(record.partition, record.input, record.record)?;
         }
+        Ok(())
     }
 
     fn never_quiet(&self, records: usize) -> Result<(), TestDriverError> {

@@ -114,6 +114,28 @@ fn a_topology_that_feeds_itself_for_a_while_runs_to_its_end() {
 }
 
 #[test]
+fn a_record_of_a_global_table_is_there_at_once_and_moves_no_stream_time() {
+    let builder = StreamsBuilder::new();
+    let names = builder.global_table::<String, String>("names");
+    let clicks = builder.stream::<String, String>("clicks");
+    clicks.join_global(&names, |key, _| key.clone(), |click, name| format!("{click} {name}")).to("out");
+    clicks.to("names");
+    let settings = TestDriverSettings::default().with_partitions(2);
+    let driver = TopologyTestDriver::with_settings(&builder.build().unwrap(), settings).unwrap();
+    let names = driver.create_input_topic::<String, String>("names");
+    names.pipe_record(&TestRecord::new(text("jane"), text("Doe")).with_timestamp(900)).unwrap();
+    assert_eq!(driver.stream_time().unwrap(), -1);
+    let clicks = driver.create_input_topic::<String, String>("clicks");
+    let click = |at| TestRecord::new(text("jane"), text("home")).with_timestamp(at);
+    clicks.pipe_record(&click(5)).unwrap();
+    // What the topology itself writes to the global topic is there with the next record.
+    clicks.pipe_record(&click(7)).unwrap();
+    let output = driver.create_output_topic::<String, String>("out");
+    assert_eq!(output.read_values_to_list().unwrap(), ["home Doe", "home home"]);
+    assert_eq!(driver.stream_time().unwrap(), 7);
+}
+
+#[test]
 fn with_several_partitions_equal_keys_meet_in_one_task() {
     let settings = TestDriverSettings::default().with_partitions(4);
     let driver = TopologyTestDriver::with_settings(&counting(), settings).unwrap();

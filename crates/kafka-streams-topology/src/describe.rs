@@ -5,7 +5,7 @@
 //! number of paths below it. The JVM fills the lists behind the arrows while the sizes are still growing, and goes
 //! through the nodes in the order of a hash map; so must we.
 
-mod java_collections;
+pub(crate) mod java_collections;
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;

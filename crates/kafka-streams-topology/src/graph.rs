@@ -142,23 +142,23 @@ impl Topology {
     }
 
     /// The groups of topics that are joined, and so must have equal numbers of partitions. Groups with a topic in common
-    /// are one (`InternalTopologyBuilder.copartitionGroups` of the JVM).
+    /// are one. The sets that the JVM tells are [`copartition_sets`](Topology::copartition_sets).
     pub fn copartition_groups(&self) -> impl Iterator<Item = Vec<&TopicName>> {
-        let topics = |source: &NodeId| match self.node(*source).map(|node| &node.kind) {
-            Some(NodeKind::Source { topics, .. }) => topics.as_slice(),
-            _ => &[],
-        };
-        let joined = self.copartitions.iter().map(|group| group.iter().flat_map(topics).collect());
-        united(joined).into_iter()
+        united(self.joins().map(|(topics, _)| topics)).into_iter()
     }
 
-    /// The patterns of the sources of each group of [`copartition_groups`](Topology::copartition_groups), in its order.
-    pub fn copartition_patterns(&self) -> impl Iterator<Item = Vec<&TopicPattern>> {
-        let pattern = |source: &NodeId| match self.node(*source).map(|node| &node.kind) {
-            Some(NodeKind::Source { pattern, .. }) => pattern.as_ref(),
-            _ => None,
-        };
-        self.copartitions.iter().map(move |group| group.iter().filter_map(pattern).collect())
+    /// The topics and patterns that each join reads, in the order of the joins.
+    pub(crate) fn joins(&self) -> impl Iterator<Item = (Vec<&TopicName>, Vec<&TopicPattern>)> {
+        self.copartitions.iter().map(|group| {
+            let (mut read, mut matched) = (Vec::new(), Vec::new());
+            for node in group.iter().filter_map(|source| self.node(*source)) {
+                if let NodeKind::Source { topics, pattern, .. } = &node.kind {
+                    read.extend(topics);
+                    matched.extend(pattern);
+                }
+            }
+            (read, matched)
+        })
     }
 
     /// Makes the nodes and stores of one task of `subtopology`, on the thread that calls.
@@ -340,8 +340,8 @@ impl fmt::Debug for Topology {
 }
 
 /// Puts groups with a member in common together, until none is left.
-fn united<'t>(groups: impl Iterator<Item = Vec<&'t TopicName>>) -> Vec<Vec<&'t TopicName>> {
-    let mut disjoint: Vec<Vec<&TopicName>> = Vec::new();
+pub(crate) fn united<T: PartialEq>(groups: impl Iterator<Item = Vec<T>>) -> Vec<Vec<T>> {
+    let mut disjoint: Vec<Vec<T>> = Vec::new();
     for mut group in groups {
         let (overlapping, others): (Vec<_>, Vec<_>) =
             disjoint.into_iter().partition(|known| known.iter().any(|topic| group.contains(topic)));

@@ -23,6 +23,7 @@
 
 mod builder;
 mod copartition;
+mod copartition_sets;
 mod describe;
 mod draft;
 mod dynamic_sink_node;

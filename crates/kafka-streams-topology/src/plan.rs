@@ -9,6 +9,7 @@ use kafka_streams_core::{TaskId, TopicPartition};
 use kafka_streams_naming::{changelog_topic, check_name};
 
 use crate::copartition::{RepartitionCount, enforce};
+use crate::graph::united;
 use crate::internal_topic::{changelog_config, repartition_config};
 use crate::{InternalTopic, InternalTopicKind, PlanError, PlanOptions, Subtopology, TopicName, TopicPattern, Topology};
 
@@ -192,9 +193,11 @@ impl<'a> Topics<'a> {
         let matched = external.keys().filter(|topic| topology.is_read_by_pattern(topic, application_id)).collect();
         let mut topics = Topics { application_id, external, matched, repartition: declared.collect() };
         topics.count_repartition_topics(topology);
-        for (group, patterns) in topology.copartition_groups().zip(topology.copartition_patterns()) {
-            let mut group: Vec<Arc<str>> = group.iter().map(|topic| topic.decorated(application_id)).collect();
-            group.extend(topics.matching(&patterns));
+        let joined = topology.joins().map(|(named, patterns)| {
+            let named = named.into_iter().map(|topic| topic.decorated(application_id));
+            named.chain(topics.matching(&patterns)).collect()
+        });
+        for group in united(joined) {
             enforce(&group, &mut topics.repartition, external)?;
         }
         Ok(topics)

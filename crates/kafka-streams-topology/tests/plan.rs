@@ -156,6 +156,35 @@ fn a_repartition_topic_takes_the_number_of_what_it_is_joined_with() {
 }
 
 #[test]
+fn sets_that_overlap_are_told_apart_as_on_the_jvm_and_planned_as_one() {
+    let mut draft = Draft::new();
+    let sources = ["a", "b", "c"].map(|topic| source_of(&mut draft, topic));
+    pass(&mut draft, "join", &sources, &[]);
+    let [a, b, c] = sources;
+    draft.copartition(&[a, b]);
+    draft.copartition(&[c]);
+    draft.copartition(&[b, c]);
+    let topology = draft.build().unwrap();
+    // `b` comes before `c` in a Java hash set, so that `c` joins the set of `b`, and its own is no longer anybody's.
+    assert_eq!(topology.copartition_sets("app"), [vec!["a".into(), "b".into(), "c".into()]]);
+    let equal = [("a", 2), ("b", 2), ("c", 2)];
+    assert!(planned(&topology, &equal).is_ok());
+
+    let mut draft = Draft::new();
+    let sources = ["a", "b", "c", "d"].map(|topic| source_of(&mut draft, topic));
+    pass(&mut draft, "join", &sources, &[]);
+    let [a, b, c, d] = sources;
+    draft.copartition(&[a, b]);
+    draft.copartition(&[c, d]);
+    draft.copartition(&[b, c]);
+    let topology = draft.build().unwrap();
+    let sets = [vec!["a".into(), "b".into(), "c".into()], vec!["c".into(), "d".into()]];
+    assert_eq!(topology.copartition_sets("app"), sets);
+    let refused = planned(&topology, &[("a", 2), ("b", 2), ("c", 2), ("d", 3)]).unwrap_err();
+    assert!(matches!(refused, PlanError::NotCopartitioned { .. }), "{refused}");
+}
+
+#[test]
 fn an_explicit_number_is_kept_or_refused() {
     let topology = joined(("x-repartition", Some(4)), ("y-repartition", None));
     let plan = planned(&topology, &[("from-x", 9), ("from-y", 9)]).unwrap();

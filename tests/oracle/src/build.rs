@@ -36,8 +36,9 @@ pub fn topology(case: &Case, config: &Config) -> Result<Topology, Fault> {
     if let Some(steps) = &case.processors {
         return ops::papi::topology(steps);
     }
+    let builder = StreamsBuilder::with_naming(Naming::Jvm);
     let mut build = Build {
-        builder: StreamsBuilder::with_naming(Naming::Jvm),
+        builder: if config.explicit_names { builder.with_explicit_names() } else { builder },
         nodes: BTreeMap::new(),
         stores: BTreeMap::new(),
         table_stores: BTreeSet::new(),

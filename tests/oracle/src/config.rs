@@ -15,6 +15,8 @@ use crate::spec::text;
 pub struct Config {
     /// `topology.optimization`.
     pub optimizations: Vec<Optimization>,
+    /// `ensure.explicit.internal.resource.naming`.
+    pub explicit_names: bool,
     /// The driver's settings.
     pub settings: TestDriverSettings,
 }
@@ -32,12 +34,14 @@ impl Config {
     /// A value that Kafka refuses, or a key that the interpreter does not know.
     pub fn read(config: &BTreeMap<String, Json>, wall_clock: i64) -> Result<Self, Fault> {
         let mut optimizations = Vec::new();
+        let mut explicit_names = false;
         let mut settings = TestDriverSettings::default().with_application_id(APPLICATION).with_wall_clock(wall_clock);
         let mut emit = EmitIntervals { outer_join_ms: 0, window_close_ms: 0 };
         for (key, value) in config {
             let value = text(value);
             match key.as_str() {
                 "topology.optimization" => optimizations = optimizations_of(&value)?,
+                "ensure.explicit.internal.resource.naming" => explicit_names = truth(key, &value)?,
                 "statestore.cache.max.bytes" => settings = settings.with_cache_bytes(number(key, &value)?),
                 "deserialization.exception.handler" if value == LOG_AND_CONTINUE => {
                     settings = settings.with_deserialization_handler(LogAndContinue);
@@ -52,7 +56,7 @@ impl Config {
                 _ => return Fault::not_built(format!("configuration {key}={value}")),
             }
         }
-        Ok(Config { optimizations, settings: settings.with_emit_intervals(emit) })
+        Ok(Config { optimizations, explicit_names, settings: settings.with_emit_intervals(emit) })
     }
 }
 
@@ -69,6 +73,15 @@ fn optimizations_of(value: &str) -> Result<Vec<Optimization>, Fault> {
         other => Err(Fault::Config(format!("topology.optimization={other} is none of Kafka's"))),
     };
     value.split(',').map(of).collect()
+}
+
+/// A Boolean as Kafka reads it, in any case.
+fn truth(key: &str, value: &str) -> Result<bool, Fault> {
+    match value.trim().to_ascii_lowercase().as_str() {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(Fault::Config(format!("{key}={value} is neither true nor false"))),
+    }
 }
 
 fn number<T: std::str::FromStr>(key: &str, value: &str) -> Result<T, Fault> {

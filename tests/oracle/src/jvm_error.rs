@@ -1,7 +1,7 @@
 //! Our errors under the names that the JVM has for them.
 
 use kafka_streams_dsl::BuildError;
-use kafka_streams_naming::NameError;
+use kafka_streams_naming::{NameError, UnnamedResource};
 use kafka_streams_testing::TestDriverError;
 use kafka_streams_topology::TopologyError;
 
@@ -55,6 +55,7 @@ fn of_build(error: &BuildError) -> JvmError {
         BuildError::OverlappingTopics { topic } => {
             topology(format!("Topic {topic} has already been registered by another source."))
         }
+        BuildError::Unnamed { resources } => topology(unnamed(resources)),
         BuildError::JoinStoreMismatch { .. } => JvmError { class: STREAMS_EXCEPTION, message: None },
         BuildError::IllegalWindows { .. } | BuildError::RetentionTooShort { .. } => {
             JvmError { class: ILLEGAL_ARGUMENT, message: None }
@@ -83,6 +84,24 @@ fn topology(message: impl std::fmt::Display) -> JvmError {
 
 fn other(error: &BuildError) -> JvmError {
     JvmError { class: TOPOLOGY_EXCEPTION, message: Some(error.to_string()) }
+}
+
+/// The first line of what `InternalTopologyBuilder.checkUnprovidedNames` says, with the names in the order in which they
+/// were drawn.
+fn unnamed(resources: &[UnnamedResource]) -> String {
+    let (mut changelogs, mut stores, mut repartitions) = (Vec::new(), Vec::new(), Vec::new());
+    for resource in resources {
+        match resource {
+            UnnamedResource::Store { name, changelog: true } => changelogs.push(format!("{name}-changelog")),
+            UnnamedResource::Store { name, .. } => stores.push(name.clone()),
+            UnnamedResource::RepartitionTopic { name } => repartitions.push(name.clone()),
+            _ => {}
+        }
+    }
+    let lists = [("changelog topic", changelogs), ("state store", stores), ("repartition topic", repartitions)];
+    let Some((what, mut names)) = lists.into_iter().find(|(_, names)| !names.is_empty()) else { return String::new() };
+    names.sort_by_key(|name| name.chars().filter(char::is_ascii_digit).collect::<String>());
+    format!("Following {what}(s) has not been named: {}", names.join(", "))
 }
 
 /// `Named.validate` and `Topic.validate` of the JVM.

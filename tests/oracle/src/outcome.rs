@@ -46,15 +46,11 @@ pub fn internal_topics(topology: &Topology) -> Json {
 
 /// `copartition` of a topology.
 pub fn copartition(topology: &Topology) -> Json {
-    let set = |group: Vec<&kafka_streams_topology::TopicName>| {
-        let mut names: Vec<String> = group.iter().map(|topic| topic.decorated(APPLICATION).to_string()).collect();
-        names.sort();
-        names.dedup();
-        names
-    };
-    let mut sets: Vec<Vec<String>> = topology.copartition_groups().map(set).collect();
+    let mut sets: Vec<Vec<String>> = Vec::new();
+    for set in topology.copartition_sets(APPLICATION) {
+        sets.push(set.iter().map(|topic| topic.to_string()).collect());
+    }
     sets.sort_by_key(|set| set.join(","));
-    sets.dedup();
     json!(sets)
 }
 

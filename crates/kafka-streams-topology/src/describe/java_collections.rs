@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 /// The order in which a `java.util.HashSet` or `HashMap` iterates over these different keys, added in this order: by
 /// bucket, and inside a bucket by insertion.
-pub(super) fn hash_order<T>(mut items: Vec<T>, key: impl Fn(&T) -> &str) -> Vec<T> {
+pub(crate) fn hash_order<T>(mut items: Vec<T>, key: impl Fn(&T) -> &str) -> Vec<T> {
     // The table begins with 16 buckets and doubles when more than three quarters of them would be used.
     let buckets = (items.len() * 4).div_ceil(3).max(16).next_power_of_two();
     items.sort_by_key(|item| {
