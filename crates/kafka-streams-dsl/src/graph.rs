@@ -3,6 +3,7 @@
 //! Names are drawn here, at once, in the JVM's order; nodes are written later, in the order of their priorities
 //! (`InternalStreamsBuilder` of the JVM), because whether a table needs a store, or old values, is only known at the end.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kafka_streams_naming::{NameGenerator, Naming, check_name, is_generated_repartition_prefix, repartition_name};
@@ -58,8 +59,10 @@ pub(crate) struct Graph {
     /// Holds the user's stores, whose references are given out at once.
     pub(crate) draft: Draft,
     pub(crate) copartitions: Vec<Vec<GraphId>>,
-    /// Of each stream that was repartitioned for joins without a name, the topic.
-    pub(crate) join_repartitions: Vec<(GraphId, GraphId)>,
+    /// Of each stream that was repartitioned for a join, the last such topic.
+    pub(crate) join_repartitions: BTreeMap<GraphId, GraphId>,
+    /// Sources that stand for a repartition topic which further joins share: the JVM draws a name for each, and no more.
+    pub(crate) shared_sources: BTreeMap<GraphId, GraphId>,
     pub(crate) errors: Vec<BuildError>,
     pub(crate) names_policy: NamesPolicy,
     given_names: GivenNames,
@@ -173,7 +176,8 @@ impl Graph {
             tables: Vec::new(),
             draft: Draft::new(),
             copartitions: Vec::new(),
-            join_repartitions: Vec::new(),
+            join_repartitions: BTreeMap::new(),
+            shared_sources: BTreeMap::new(),
             errors: Vec::new(),
             names_policy: NamesPolicy::default(),
             given_names: GivenNames::default(),
@@ -265,6 +269,13 @@ impl Graph {
         for parent in parents {
             self.attach(*parent, id);
         }
+        id
+    }
+
+    /// A source that stands for the repartition topic of `node`, which is there already.
+    pub(crate) fn share(&mut self, node: GraphId) -> GraphId {
+        let id = self.add(&[], String::new(), Traits::default(), Body::Gone);
+        self.shared_sources.insert(id, node);
         id
     }
 

@@ -88,9 +88,10 @@ pub(crate) fn lower(mut graph: Graph, optimizations: &[Optimization]) -> Result<
     let lowered = write(&mut graph, &mut draft, optimizations.contains(&Optimization::ReuseKtableSourceTopics))?;
     for group in &graph.copartitions {
         let source = |id: &GraphId| lowered.get(id.0).copied().flatten()?.source;
-        let sources: Vec<_> = group.iter().filter_map(source).collect();
+        let shared = |id: &GraphId| source(graph.shared_sources.get(id).unwrap_or(id));
+        let sources: Vec<_> = group.iter().filter_map(shared).collect();
         if !sources.is_empty() {
-            draft.copartition(&sources);
+            draft.copartition_and_tell(&sources, &group.iter().filter_map(source).collect::<Vec<_>>());
         }
     }
     graph.names_policy.apply(draft.build()?)

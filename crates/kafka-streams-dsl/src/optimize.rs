@@ -74,7 +74,8 @@ fn replace(graph: &mut Graph, gone: GraphId, main: GraphId) {
 }
 
 fn replace_in_copartitions(graph: &mut Graph, gone: GraphId, main: GraphId) {
-    for member in graph.copartitions.iter_mut().flatten().filter(|member| **member == gone) {
+    let members = graph.copartitions.iter_mut().flatten().chain(graph.shared_sources.values_mut());
+    for member in members.filter(|member| **member == gone) {
         *member = main;
     }
 }

@@ -13,12 +13,13 @@ impl Topology {
     /// (`InternalTopologyBuilder.copartitionGroups` of the JVM).
     ///
     /// Sets that overlap may be told apart: the JVM adds the topics of a join to the set of the first of them, in the
-    /// order of a Java hash set, that is in one, and leaves what other sets have of the others. For a plan the sets that
-    /// overlap are one: see [`copartition_groups`](Topology::copartition_groups).
+    /// order of a Java hash set, that is in one, and leaves what other sets have of the others. It also forgets the
+    /// repartition topic of a stream in every join but the first of those that share it. A plan goes by all topics of
+    /// every join, and takes sets that overlap for one: see [`copartition_groups`](Topology::copartition_groups).
     pub fn copartition_sets(&self, application_id: &str) -> Vec<Vec<Arc<str>>> {
         let mut sets: Vec<Vec<Arc<str>>> = Vec::new();
         let mut set_of: BTreeMap<Arc<str>, usize> = BTreeMap::new();
-        for sources in &self.copartitions {
+        for sources in &self.told_copartitions {
             let topics = self.topics_in_java_order(sources, application_id);
             let at = topics.iter().find_map(|topic| set_of.get(topic).copied()).unwrap_or_else(|| {
                 sets.push(Vec::new());

@@ -29,6 +29,7 @@ pub struct Draft {
     read_by: BTreeMap<TopicName, NodeId>,
     repartition_topics: Vec<RepartitionTopic>,
     copartitions: Vec<Vec<NodeId>>,
+    told_copartitions: Vec<Vec<NodeId>>,
     source_changelogs: Vec<(StoreIndex, Arc<str>)>,
     origin: Origin,
 }
@@ -280,7 +281,14 @@ impl Draft {
 
     /// Says that the topics of these sources are joined, and so must have equal numbers of partitions.
     pub fn copartition(&mut self, sources: &[NodeId]) {
+        self.copartition_and_tell(sources, sources);
+    }
+
+    /// [`copartition`](Draft::copartition), of which the JVM knows `told` only: what
+    /// [`copartition_sets`](crate::Topology::copartition_sets) tells.
+    pub fn copartition_and_tell(&mut self, sources: &[NodeId], told: &[NodeId]) {
         self.copartitions.push(sources.to_vec());
+        self.told_copartitions.push(told.to_vec());
     }
 
     /// Notes for the manifest which operator a node is: what a generated name of it begins with, as `KSTREAM-MAP-`.
@@ -329,6 +337,7 @@ impl Draft {
             stores: self.stores,
             repartition_topics: self.repartition_topics,
             copartitions: self.copartitions,
+            told_copartitions: self.told_copartitions,
             subtopologies,
             origin: self.origin,
         })
@@ -460,7 +469,7 @@ impl Draft {
     }
 
     fn check_copartitions(&self) -> Result<(), TopologyError> {
-        for node in self.copartitions.iter().flatten() {
+        for node in self.copartitions.iter().chain(&self.told_copartitions).flatten() {
             let name = self.checked_name_of(*node, "a co-partitioned group")?;
             let source = |node: &Node| matches!(node.kind, NodeKind::Source { .. });
             if !self.nodes.get(node.0 as usize).is_some_and(source) {

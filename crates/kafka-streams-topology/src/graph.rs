@@ -26,6 +26,8 @@ pub struct Topology {
     pub(crate) stores: Vec<DeclaredStore>,
     pub(crate) repartition_topics: Vec<RepartitionTopic>,
     pub(crate) copartitions: Vec<Vec<NodeId>>,
+    /// What the JVM knows of them.
+    pub(crate) told_copartitions: Vec<Vec<NodeId>>,
     pub(crate) subtopologies: Vec<Subtopology>,
     pub(crate) origin: Origin,
 }

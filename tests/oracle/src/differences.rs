@@ -16,17 +16,12 @@ pub struct Intended {
 /// All of them. Each must really differ: one that does not is reported, too.
 pub const INTENDED: &[Intended] = &[
     Intended { case: "sliding-emit-on-close", field: Field::Topics, number: 55 },
-    Intended { case: "session-grace-edge", field: Field::AppTopics, number: 58 },
-    Intended { case: "session-raw-serde", field: Field::AppTopics, number: 58 },
     Intended { case: "seed-30", field: Field::Topics, number: 55 },
     Intended { case: "seed-33", field: Field::Topics, number: 55 },
     Intended { case: "seed-121", field: Field::Topics, number: 55 },
     Intended { case: "seed-121", field: Field::AppTopics, number: 55 },
     Intended { case: "seed-127", field: Field::Topics, number: 55 },
     Intended { case: "seed-142", field: Field::Topics, number: 55 },
-    Intended { case: "seed-165", field: Field::AppTopics, number: 58 },
-    Intended { case: "seed-171", field: Field::AppTopics, number: 58 },
-    Intended { case: "seed-179", field: Field::AppTopics, number: 58 },
     Intended { case: "seed-187", field: Field::Topics, number: 55 },
     Intended { case: "seed-94", field: Field::Topics, number: 55 },
     Intended { case: "seed-195", field: Field::Topics, number: 55 },

@@ -278,8 +278,8 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
         let name = joined.name.as_ref().map(|name| format!("{name}{suffix}"));
         let (keys, values) = (keys.clone(), values.clone());
         let spec = lower::Repartition { keys, values, partitioner: None, key_hash: self.key_hash };
-        let node = self.repartition_for_join(graph, name.as_ref(), spec);
-        (node, vec![node])
+        let (node, source) = self.repartition_for_join(graph, name.as_ref(), spec);
+        (node, vec![source])
     }
 }
 

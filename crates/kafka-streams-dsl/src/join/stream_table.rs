@@ -114,8 +114,8 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
         };
         let (parent, mut sources) = match self.repartition_required {
             true => {
-                let repartition = self.repartition_for_join(&mut graph, name.as_ref(), spec());
-                (repartition, vec![repartition])
+                let (repartition, source) = self.repartition_for_join(&mut graph, name.as_ref(), spec());
+                (repartition, vec![source])
             }
             false => (self.node, self.sources.clone()),
         };
@@ -147,24 +147,24 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
         }
     }
 
-    /// The repartition topic of a join. Joins without a name share the one of their stream (`repartitionForJoin`).
+    /// The node of a join's repartition topic, and its source. A join without a name shares the last topic that its stream
+    /// was repartitioned by for a join (`repartitionForJoin`).
     pub(super) fn repartition_for_join(
         &self,
         graph: &mut Graph,
         name: Option<&String>,
         spec: lower::Repartition<K, V>,
-    ) -> GraphId {
+    ) -> (GraphId, GraphId) {
         let stream_name = graph.nodes.get(self.node.0).map(|node| node.name.clone()).unwrap_or_default();
         let names = graph.repartition(name.unwrap_or(&stream_name));
-        let shared = graph.join_repartitions.iter().find(|(stream, _)| *stream == self.node).map(|(_, shared)| *shared);
-        if let (None, Some(shared)) = (name, shared) {
-            return shared;
+        if let (None, Some(shared)) = (name, graph.join_repartitions.get(&self.node).copied()) {
+            // After a stream with a name of its own the source is called the same each time, so that it is one.
+            let known = graph.nodes.get(shared.0).is_some_and(|node| node.name == names.source);
+            return (shared, if known { shared } else { graph.share(shared) });
         }
         let (source, body) = (names.source.clone(), Body::Repartition(names, lower::repartition(spec)));
         let node = graph.add(&[self.node], source, Traits::default(), body);
-        if name.is_none() {
-            graph.join_repartitions.push((self.node, node));
-        }
-        node
+        graph.join_repartitions.insert(self.node, node);
+        (node, node)
     }
 }

@@ -25,6 +25,8 @@ pub(crate) struct Segments {
     committed_floor: Cell<i64>,
     /// The latest start that was put, flushed or not: no walk needs to look behind it.
     newest: Cell<Timestamp>,
+    /// The earliest start that was visible when what was committed was taken over.
+    visible_at_load: Cell<Timestamp>,
     /// With a time index: the segment up to which all windows were emitted, so that they may go.
     emitted: Cell<i64>,
 }
@@ -131,6 +133,7 @@ impl Segments {
             floor: Cell::new(0),
             committed_floor: Cell::new(0),
             newest: Cell::new(-1),
+            visible_at_load: Cell::new(-1),
             emitted: Cell::new(0),
         }
     }
@@ -151,6 +154,7 @@ impl Segments {
         self.observed.set(observed);
         self.committed_observed.set(observed);
         self.newest.set(observed);
+        self.visible_at_load.set(self.rule.earliest_visible(observed));
         self.emitted.set(0);
         self.floor.set(self.floor_at(observed));
         // What lies below the floor may or may not be there: the first commit deletes it once more.
@@ -199,9 +203,9 @@ impl Segments {
         self.rule.earliest_visible(self.observed.get())
     }
 
-    /// The earliest start that is in a segment that is alive.
+    /// The earliest start that is in a segment that is alive, and was visible when the store was opened.
     pub(crate) fn earliest_alive(&self) -> Timestamp {
-        self.rule.start_of(self.rule.lowest_live(self.observed.get()))
+        self.rule.start_of(self.rule.lowest_live(self.observed.get())).max(self.visible_at_load.get())
     }
 
     /// The latest start that was written below the cache; -1 before the first.

@@ -286,6 +286,9 @@ impl Layers {
             if self.admits(cx, key)? {
                 self.rows.borrow_mut().put(key, value);
             }
+        } else if self.segments.as_ref().is_some_and(|segments| segments.rule().exact) {
+            // Nothing to keep, but the JVM's stores in memory learn the time from it, and forget what is too old by then.
+            self.admits(cx, key)?;
         }
         set_sequence(key, log_sequence);
         self.log(cx, key, value);
@@ -321,8 +324,9 @@ impl Layers {
         Failure::store(&self.name, error)
     }
 
-    /// The earliest time of a window or session that a walk may see. With a cache that is as early as there are rows:
-    /// the JVM finds whatever its cache holds, expired or not, and late records are put together with that.
+    /// The earliest time of a window or session that a walk may see. With a cache that is as early as there are rows
+    /// that have not expired before the store was opened: the JVM finds whatever its cache holds, expired or not, and late
+    /// records are put together with that. What had expired before may be in the store and deleted all the same.
     pub(crate) fn earliest_readable(&self, segments: &Segments) -> Timestamp {
         if self.cache.is_some() { segments.earliest_alive() } else { segments.earliest_visible() }
     }
@@ -362,6 +366,15 @@ impl Layers {
     /// Writes a row below the cache, and its changelog record.
     #[inline]
     fn write_below(&self, cx: &mut TaskContext, place: Place, key: &[u8], value: Option<&[u8]>) -> Step {
+        self.write_row(cx, place, key, value)?;
+        self.bound_rows(cx, key, value.is_some())?;
+        self.log(cx, key, value);
+        self.keep_bounds(cx)
+    }
+
+    /// Writes a row below the cache.
+    #[inline]
+    fn write_row(&self, cx: &mut TaskContext, place: Place, key: &[u8], value: Option<&[u8]>) -> Step {
         self.check_writable()?;
         if self.admits(cx, key)? {
             let mut rows = self.rows.borrow_mut();
@@ -373,9 +386,7 @@ impl Layers {
                 rows.put(&index, value.map(|_| &[][..]));
             }
         }
-        self.bound_rows(cx, key, value.is_some())?;
-        self.log(cx, key, value);
-        self.keep_bounds(cx)
+        Ok(())
     }
 
     /// Notes that a row of a bounded store was used.
@@ -478,9 +489,9 @@ impl Layers {
         if new.is_none() || sends_old_values {
             below = self.read_below(key)?;
             if new.is_none() && below.value.is_none() {
-                // A window that has expired is nothing to those below, but a walk would find it, also after a restore.
+                // A window that has expired is nothing to those below, nor to the changelog, but a walk would find it.
                 if self.segments.is_some() && self.get_below(key, |value| value.is_some())? {
-                    self.write_below(cx, Place::Unknown, key, None)?;
+                    self.write_row(cx, Place::Unknown, key, None)?;
                 }
                 return Ok(());
             }
