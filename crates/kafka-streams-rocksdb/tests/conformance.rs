@@ -3,7 +3,9 @@
 
 use kafka_streams_core::TaskId;
 use kafka_streams_rocksdb::{RocksDbBackends, RocksDbOptions};
-use kafka_streams_state::conformance::{ModelConfig, key_value_model, position, session_model, suite, window_model};
+use kafka_streams_state::conformance::{
+    ModelConfig, join_buffer_model, key_value_model, position, session_model, suite, versioned_model, window_model,
+};
 use kafka_streams_state::{BatchSource, CommitBatch, StoreBackends, StoreError};
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -72,6 +74,22 @@ proptest! {
         row_bytes in prop::sample::select(vec![0usize, 2_000, 1_000_000]),
     ) {
         session_model(&temporary(), ModelConfig { cache_bytes, row_bytes, listens: false }, &script);
+    }
+
+    #[test]
+    fn s2_a_versioned_store_answers_as_a_map_of_all_versions_does(
+        script in script(),
+        row_bytes in prop::sample::select(vec![0usize, 2_000, 1_000_000]),
+    ) {
+        versioned_model(&temporary(), ModelConfig { cache_bytes: 0, row_bytes, listens: false }, &script);
+    }
+
+    #[test]
+    fn s9_the_buffer_of_a_join_answers_as_a_sorted_list_does(
+        script in script(),
+        row_bytes in prop::sample::select(vec![0usize, 2_000, 1_000_000]),
+    ) {
+        join_buffer_model(&temporary(), ModelConfig { cache_bytes: 0, row_bytes, listens: false }, &script);
     }
 }
 

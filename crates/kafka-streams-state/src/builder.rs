@@ -12,8 +12,8 @@ use kafka_streams_core::SharedSerde;
 use crate::layer::segments::ExpiryRule;
 use crate::layer::{Layers, RowFormat};
 use crate::{
-    KeyValueStore, ListValueStore, SessionStore, StateStore, StoreBuilder, StoreFacts, StoreKind, StoreParts,
-    StoreSpec, TimestampedKeyValueStore, TimestampedWindowStore, WindowStore,
+    JoinBuffer, KeyValueStore, ListValueStore, SessionStore, StateStore, StoreBuilder, StoreFacts, StoreKind,
+    StoreParts, StoreSpec, TimestampedKeyValueStore, TimestampedWindowStore, VersionedKeyValueStore, WindowStore,
 };
 
 /// Makes stores of the type `S`. Returned by [`Stores`](crate::Stores); logged and not cached unless told otherwise.
@@ -28,10 +28,14 @@ pub struct TypedStoreBuilder<S: TypedStore> {
 
 /// Makes [`KeyValueStore`]s.
 pub type KeyValueStoreBuilder<K, V> = TypedStoreBuilder<KeyValueStore<K, V>>;
+/// Makes [`JoinBuffer`]s.
+pub type JoinBufferBuilder<K, V> = TypedStoreBuilder<JoinBuffer<K, V>>;
 /// Makes [`ListValueStore`]s.
 pub type ListValueStoreBuilder<K, V> = TypedStoreBuilder<ListValueStore<K, V>>;
 /// Makes [`TimestampedKeyValueStore`]s.
 pub type TimestampedKeyValueStoreBuilder<K, V> = TypedStoreBuilder<TimestampedKeyValueStore<K, V>>;
+/// Makes [`VersionedKeyValueStore`]s.
+pub type VersionedKeyValueStoreBuilder<K, V> = TypedStoreBuilder<VersionedKeyValueStore<K, V>>;
 /// Makes [`WindowStore`]s.
 pub type WindowStoreBuilder<K, V> = TypedStoreBuilder<WindowStore<K, V>>;
 /// Makes [`SessionStore`]s.
@@ -86,7 +90,7 @@ impl<S: TypedStore> TypedStoreBuilder<S> {
     }
 
     /// Holds updates back, so that only the last of a key is logged and forwarded at a commit or when the cache is full.
-    /// Stores of duplicates are never cached.
+    /// Stores of duplicates or versions are never cached.
     #[must_use]
     pub fn with_caching_enabled(mut self) -> Self {
         self.spec.caching = true;
@@ -174,7 +178,9 @@ impl<S: TypedStore> StoreBuilder for TypedStoreBuilder<S> {
         };
         let (timestamped, logs_headers) = (*timestamped, self.logs_headers);
         let format = RowFormat { timestamped, windows, retain_duplicates, logs_headers, max_rows };
-        let layers = Layers::new(name.clone(), format, *caching, parts);
+        // Versions are no updates that could be thinned out.
+        let caching = *caching && !matches!(kind, StoreKind::Versioned { .. });
+        let layers = Layers::new(name.clone(), format, caching, parts);
         Rc::new(S::make(sealed::Inner { layers, kind: *kind }, self.keys.clone(), self.values.clone()))
     }
 }
@@ -213,9 +219,13 @@ macro_rules! typed_store {
 }
 
 typed_store!(KeyValueStore, false, |inner, keys, values| KeyValueStore::new(inner.layers, keys, values));
+typed_store!(JoinBuffer, false, |inner, keys, values| JoinBuffer::new(inner.layers, keys, values));
 typed_store!(ListValueStore, false, |inner, keys, values| ListValueStore::new(inner.layers, keys, values));
 typed_store!(TimestampedKeyValueStore, true, |inner, keys, values| {
     TimestampedKeyValueStore::new(inner.layers, keys, values)
+});
+typed_store!(VersionedKeyValueStore, false, |inner, keys, values| {
+    VersionedKeyValueStore::new(inner.layers, keys, values)
 });
 typed_store!(WindowStore, false, |inner, keys, values| {
     let (size, retain_duplicates) = window(inner.kind);

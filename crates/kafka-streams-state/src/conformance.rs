@@ -1,20 +1,24 @@
 //! What every back-end must do, as functions to be called from the tests of its crate.
 //!
-//! [`suite`] holds the contract of [`StoreBackend`]; [`key_value_model`], [`window_model`] and [`session_model`] run typed
-//! stores over the back-end beside a model, as a script of bytes tells, which a property test makes and shrinks. All of them panic when
-//! the back-end is wrong.
+//! [`suite`] holds the contract of [`StoreBackend`]; [`key_value_model`], [`window_model`], [`session_model`],
+//! [`versioned_model`] and [`join_buffer_model`] run typed stores over the back-end beside a model, as a script of bytes
+//! tells, which a property test makes and shrinks. All of them panic when the back-end is wrong.
 #![allow(clippy::expect_used, clippy::panic, reason = "these functions are tests, called from tests")]
 
+mod join_buffer_model;
 mod model;
 mod session_model;
 mod spill;
+mod versioned_model;
 
 use std::sync::Arc;
 
 use kafka_streams_core::{TaskId, TopicId};
 
+pub use self::join_buffer_model::join_buffer_model;
 pub use self::model::{ModelConfig, key_value_model, window_model};
 pub use self::session_model::session_model;
+pub use self::versioned_model::versioned_model;
 use crate::{BatchSource, CommitBatch, KeyRange, Order, StoreBackend, StoreBackends, StorePosition};
 
 type Rows = Vec<(Vec<u8>, Vec<u8>)>;

@@ -4,4 +4,5 @@ pub(crate) mod buffer_value;
 pub(crate) mod row_time;
 pub(crate) mod session_key;
 pub(crate) mod value;
+pub(crate) mod version_row;
 pub(crate) mod window_key;

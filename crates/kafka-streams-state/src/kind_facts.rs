@@ -33,6 +33,11 @@ impl StoreKind {
             StoreKind::Session { retention_ms } => {
                 KindFacts { name: "session", retention_ms: Some(retention_ms), ..KindFacts::default() }
             }
+            StoreKind::Versioned { history_retention_ms, .. } => KindFacts {
+                name: "versioned",
+                history_retention_ms: Some(history_retention_ms),
+                ..KindFacts::default()
+            },
             StoreKind::SuppressBuffer => KindFacts { name: "suppress-buffer", ..KindFacts::default() },
         }
     }

@@ -22,6 +22,7 @@ mod cursor;
 mod error;
 mod format;
 mod java_hash_order;
+mod join_buffer;
 mod key_value;
 mod kind_facts;
 mod layer;
@@ -36,17 +37,22 @@ mod time_index;
 mod timestamped_key_value;
 mod timestamped_window;
 mod value_and_timestamp;
+mod version_history;
+mod versioned_key_value;
+mod versioned_record;
 mod window;
 mod windowed;
 
 pub use backend::{BatchSource, CommitBatch, KeyRange, Order, RowIterator, StoreBackend, StoreBackends, StorePosition};
 pub use budget::MemoryBudget;
 pub use builder::{
-    KeyValueStoreBuilder, ListValueStoreBuilder, SessionStoreBuilder, TimestampedKeyValueStoreBuilder,
-    TimestampedWindowStoreBuilder, TypedStore, TypedStoreBuilder, WindowStoreBuilder,
+    JoinBufferBuilder, KeyValueStoreBuilder, ListValueStoreBuilder, SessionStoreBuilder,
+    TimestampedKeyValueStoreBuilder, TimestampedWindowStoreBuilder, TypedStore, TypedStoreBuilder,
+    VersionedKeyValueStoreBuilder, WindowStoreBuilder,
 };
 pub use cursor::StoreIterator;
 pub use error::StoreError;
+pub use join_buffer::{JoinBuffer, WaitingRecord};
 pub use key_value::{FlushListener, KeyValueIterator, KeyValueStore};
 pub use kind_facts::KindFacts;
 pub use layer::cache::ThreadCache;
@@ -61,5 +67,7 @@ pub use suppress_buffer::{Buffered, SuppressBuffer, SuppressBufferBuilder};
 pub use timestamped_key_value::{TimestampedKeyValueStore, Updated};
 pub use timestamped_window::TimestampedWindowStore;
 pub use value_and_timestamp::ValueAndTimestamp;
+pub use versioned_key_value::{VersionedKeyValueStore, VersionedPut};
+pub use versioned_record::VersionedRecord;
 pub use window::{WindowStore, WindowStoreIterator, WindowedIterator};
 pub use windowed::{Window, Windowed};

@@ -2,19 +2,26 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use kafka_streams_core::{RawRecord, Timestamp};
 
 use crate::format::buffer_value::BufferValue;
 use crate::format::window_key::STREAM_TIME_ROW;
 use crate::layer::segments::{ExpiryRule, read_stream_time};
+use crate::version_history::{History, VersionRows};
 use crate::{RestoreCodec, RowVisitor, StoreBackend, StoreError, StoreKind, StoreSpec};
 
 /// The codec of a store.
 pub(crate) fn codec(spec: &StoreSpec) -> Box<dyn RestoreCodec> {
     let timestamped = spec.timestamped;
     match (spec.kind, ExpiryRule::of(spec)) {
+        (StoreKind::Versioned { .. }, Some(rule)) => Box::new(VersionedCodec {
+            rule,
+            observed: AtomicI64::new(-1),
+            deleted_below: AtomicI64::new(0),
+            rows: Mutex::default(),
+        }),
         (StoreKind::SuppressBuffer, _) => Box::new(SuppressCodec::default()),
         (_, None) => Box::new(KeyValueCodec { timestamped }),
         (_, Some(rule)) => {
@@ -66,23 +73,97 @@ impl RestoreCodec for WindowCodec {
         Ok(())
     }
 
-    fn resume(&self, backend: &dyn StoreBackend) -> Result<(), StoreError> {
-        let observed: Timestamp = read_stream_time(backend)?;
+    fn resume(&self, backend: &Arc<dyn StoreBackend>) -> Result<(), StoreError> {
+        let observed: Timestamp = read_stream_time(&**backend)?;
         self.observed.fetch_max(observed, Ordering::Relaxed);
         Ok(())
     }
 
     fn take_deleted_ranges(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
-        if self.rule.indexed {
-            return Vec::new();
+        if self.rule.indexed { Vec::new() } else { expired_segments(self.rule, &self.observed, &self.deleted_below) }
+    }
+}
+
+/// The segments that are not alive any more, if there are more of them than before.
+fn expired_segments(rule: ExpiryRule, observed: &AtomicI64, deleted_below: &AtomicI64) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let lowest = rule.lowest_live(observed.load(Ordering::Relaxed));
+    if lowest <= deleted_below.swap(lowest, Ordering::Relaxed) {
+        return Vec::new();
+    }
+    // From the very first segment: an earlier batch may have held rows that expired within it.
+    vec![(0i64.to_be_bytes().to_vec(), lowest.to_be_bytes().to_vec())]
+}
+
+/// Puts versions as the store did. A row holds several versions, so that rows are read to be written: from the batch in
+/// the making, or from what was committed.
+struct VersionedCodec {
+    rule: ExpiryRule,
+    observed: AtomicI64,
+    deleted_below: AtomicI64,
+    rows: Mutex<RestoredRows>,
+}
+
+#[derive(Default)]
+struct RestoredRows {
+    backend: Option<Arc<dyn StoreBackend>>,
+    batch: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    /// What the record in hand sets.
+    set: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+}
+
+impl VersionRows for RestoredRows {
+    fn row(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        if let Some(row) = self.batch.get(key) {
+            return Ok(row.clone());
         }
-        let lowest = self.rule.lowest_live(self.observed.load(Ordering::Relaxed));
-        let deleted_below = self.deleted_below.swap(lowest, Ordering::Relaxed);
-        if lowest <= deleted_below {
-            return Vec::new();
+        let mut found = None;
+        if let Some(backend) = &self.backend {
+            backend.get(key, &mut |bytes| found = Some(bytes.to_vec()))?;
         }
-        // From the very first segment: an earlier batch may have held rows that expired within it.
-        vec![(0i64.to_be_bytes().to_vec(), lowest.to_be_bytes().to_vec())]
+        Ok(found)
+    }
+
+    fn set_row(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), StoreError> {
+        let value = value.map(<[u8]>::to_vec);
+        self.batch.insert(key.to_vec(), value.clone());
+        self.set.push((key.to_vec(), value));
+        Ok(())
+    }
+}
+
+impl RestoreCodec for VersionedCodec {
+    fn rows(&self, record: &RawRecord<'_>, row: RowVisitor<'_>) -> Result<(), StoreError> {
+        // A source topic that serves as changelog may hold null keys; its table skipped them, too.
+        let Some(key) = record.key else { return Ok(()) };
+        let before = self.observed.fetch_max(record.timestamp, Ordering::Relaxed);
+        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        let observed = before.max(record.timestamp);
+        let mut history = History { rule: self.rule, observed, rows: &mut *rows };
+        if history.has_expired(record.timestamp) {
+            return Ok(());
+        }
+        history.put(key, record.value, record.timestamp)?;
+        for (key, value) in rows.set.drain(..) {
+            row(&key, value.as_deref())?;
+        }
+        if record.timestamp > before {
+            row(&STREAM_TIME_ROW, Some(&record.timestamp.to_be_bytes()))?;
+        }
+        Ok(())
+    }
+
+    fn resume(&self, backend: &Arc<dyn StoreBackend>) -> Result<(), StoreError> {
+        let observed: Timestamp = read_stream_time(&**backend)?;
+        self.observed.fetch_max(observed, Ordering::Relaxed);
+        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        *rows = RestoredRows { backend: Some(backend.clone()), ..RestoredRows::default() };
+        Ok(())
+    }
+
+    fn take_deleted_ranges(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        // The batch is complete; before the next record it is committed.
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner).batch.clear();
+        expired_segments(self.rule, &self.observed, &self.deleted_below)
     }
 }
 

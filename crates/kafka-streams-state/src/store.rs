@@ -77,6 +77,21 @@ impl StoreSpec {
         let (window_size_ms, retention_ms) = match self.kind {
             StoreKind::Window { window_size_ms, retention_ms, .. } => (window_size_ms, retention_ms),
             StoreKind::Session { retention_ms } => (0, retention_ms),
+            StoreKind::Versioned { .. } if self.timestamped => {
+                return Err(StoreError::Declaration {
+                    store: self.name.clone(),
+                    reason: "only tables of topics and streams can be versioned".to_owned(),
+                });
+            }
+            StoreKind::Versioned { history_retention_ms, segment_interval_ms } => {
+                if segment_interval_ms < 1 {
+                    return Err(StoreError::Declaration {
+                        store: self.name.clone(),
+                        reason: "the segment interval must be at least 1 ms".to_owned(),
+                    });
+                }
+                (0, history_retention_ms)
+            }
             _ => return Ok(()),
         };
         let refuse = |reason: String| Err(StoreError::Declaration { store: self.name.clone(), reason });
@@ -133,11 +148,34 @@ pub enum StoreKind {
         /// How long a session is kept after stream time has reached its end, in milliseconds.
         retention_ms: i64,
     },
+    /// The values of each key and when they were valid.
+    Versioned {
+        /// How long a value is kept after stream time has reached its end, in milliseconds.
+        history_retention_ms: i64,
+        /// Values are forgotten in steps of so much time, in milliseconds, at least 1.
+        segment_interval_ms: i64,
+    },
     /// Changes that wait to be sent on, in the order of their times.
     SuppressBuffer,
 }
 
 impl StoreKind {
+    /// A versioned store of this history retention, with the JVM's default for the segments
+    /// (`RocksDbVersionedKeyValueBytesStoreSupplier`): values are forgotten in steps of a third of a short retention down to
+    /// a 24th of a long one.
+    pub fn versioned(history_retention: std::time::Duration) -> Self {
+        const SECOND: i64 = 1000;
+        const MINUTE: i64 = 60 * SECOND;
+        let history_retention_ms = i64::try_from(history_retention.as_millis()).unwrap_or(i64::MAX);
+        let segment_interval_ms = match history_retention_ms {
+            short if short <= MINUTE => (short / 3).max(2 * SECOND),
+            short if short <= 5 * MINUTE => (short / 5).max(20 * SECOND),
+            long if long <= 60 * MINUTE => (long / 12).max(MINUTE),
+            long => (long / 24).max(5 * MINUTE),
+        };
+        StoreKind::Versioned { history_retention_ms, segment_interval_ms }
+    }
+
     /// How long a window or session is kept, in milliseconds; `None` for stores that keep their rows.
     pub fn retention_ms(self) -> Option<i64> {
         match self {
@@ -193,12 +231,12 @@ pub trait RestoreCodec: Send + Sync {
     ///
     /// # Errors
     /// The rows cannot be read.
-    fn resume(&self, _backend: &dyn StoreBackend) -> Result<(), StoreError> {
+    fn resume(&self, _backend: &Arc<dyn StoreBackend>) -> Result<(), StoreError> {
         Ok(())
     }
 
-    /// Ranges of rows that have expired by what the records so far tell (rule S2); to be taken once for each batch and
-    /// deleted with it.
+    /// Ranges of rows that have expired by what the records so far tell (rule S2); to be taken once for each batch, when it
+    /// is complete, and deleted with it before its rows are written.
     fn take_deleted_ranges(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
         Vec::new()
     }

@@ -7,7 +7,7 @@ use kafka_streams_core::Serde;
 
 use crate::{
     KeyValueStoreBuilder, SessionStoreBuilder, StoreKind, TimestampedKeyValueStoreBuilder,
-    TimestampedWindowStoreBuilder, TypedStoreBuilder, WindowStoreBuilder,
+    TimestampedWindowStoreBuilder, TypedStoreBuilder, VersionedKeyValueStoreBuilder, WindowStoreBuilder,
 };
 
 /// Declares stores.
@@ -73,6 +73,27 @@ impl Stores {
         values: impl Serde<Target = V>,
     ) -> KeyValueStoreBuilder<K, V> {
         TypedStoreBuilder::new(name, StoreKind::LruMap { max_entries }, false, Arc::new(keys), Arc::new(values))
+    }
+
+    /// A store on disk of the values of each key with the times from which they were valid; values are kept for
+    /// `history_retention` after their end.
+    ///
+    /// ```
+    /// use kafka_streams_core::serde::{I64Serde, StringSerde};
+    /// use kafka_streams_state::Stores;
+    /// use std::time::Duration;
+    ///
+    /// let day = Duration::from_secs(86_400);
+    /// let prices = Stores::persistent_versioned_key_value_store("prices", day, StringSerde, I64Serde);
+    /// ```
+    pub fn persistent_versioned_key_value_store<K: 'static, V: 'static>(
+        name: impl Into<Arc<str>>,
+        history_retention: Duration,
+        keys: impl Serde<Target = K>,
+        values: impl Serde<Target = V>,
+    ) -> VersionedKeyValueStoreBuilder<K, V> {
+        let kind = StoreKind::versioned(history_retention);
+        TypedStoreBuilder::new(name, kind, true, Arc::new(keys), Arc::new(values))
     }
 
     /// A window store on disk. Windows are kept for `retention` after their start, at least `window_size`.

@@ -60,6 +60,9 @@ impl Default for PlanOptions {
 
 const CLEANUP_POLICY: &str = "cleanup.policy";
 const RETENTION_MS: &str = "retention.ms";
+const MIN_COMPACTION_LAG_MS: &str = "min.compaction.lag.ms";
+/// How much longer than the store its changelog keeps every version: a day.
+const VERSIONED_ADDITIONAL_LAG_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// The configuration of a repartition topic: kept until the application deletes what it has processed, in segments
 /// small enough (50 MiB) for that to free space soon.
@@ -77,10 +80,18 @@ pub(crate) fn changelog_config(spec: &StoreSpec, options: &PlanOptions) -> BTree
         _ => "compact",
     };
     let own = spec.logging.clone().unwrap_or_default();
+    let user_lag = own.contains_key(MIN_COMPACTION_LAG_MS);
     let user_retention = own.contains_key(RETENTION_MS);
     let mut config = defaults_of(&[(CLEANUP_POLICY, policy)]);
     config.extend(options.topic_overrides.clone());
     config.extend(own);
+    if let StoreKind::Versioned { history_retention_ms, .. } = spec.kind
+        && !user_lag
+    {
+        // A version must not be compacted away as long as the store may ask for it (`VersionedChangelogTopicConfig`).
+        let lag = history_retention_ms.saturating_add(VERSIONED_ADDITIONAL_LAG_MS);
+        config.insert(MIN_COMPACTION_LAG_MS.to_owned(), lag.to_string());
+    }
     if let Some(retention_ms) = spec.kind.retention_ms().filter(|_| !user_retention) {
         let retention = retention_ms.saturating_add(options.windowstore_additional_retention_ms);
         config.insert(RETENTION_MS.to_owned(), retention.to_string());

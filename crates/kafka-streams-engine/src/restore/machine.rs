@@ -354,7 +354,7 @@ impl<F: Fetch, A: Admin> Restorer<F, A> {
             leader_epoch: -1,
             stalled_since: None,
         };
-        reading.codec.resume(&*backend).map_err(|error| of_store(store, error))?;
+        reading.codec.resume(&backend).map_err(|error| of_store(store, error))?;
         if next < end {
             match self.fetch.assign(&changelog, next) {
                 Ok(slot) => reading.slot = slot,

@@ -13,8 +13,8 @@ use kafka_streams_core::{RawRecord, RecordContext, RouteId, TaskContext};
 
 use super::{TASK, position};
 use crate::{
-    KeyValueStore, MemoryBudget, RestoreCodec, StateStore, StoreBackend, StoreBackends, StoreBuilder, StoreParts,
-    Stores, ThreadCache, WindowStore,
+    BatchSource, CommitBatch, KeyValueStore, MemoryBudget, RestoreCodec, StateStore, StoreBackend, StoreBackends,
+    StoreBuilder, StoreParts, Stores, ThreadCache, WindowStore,
 };
 
 /// How the stores of a model run are set up.
@@ -441,6 +441,39 @@ pub(super) fn take_raw(cx: &mut TaskContext, log: &mut Vec<RawRow>) {
     while let Some(first) = cx.output.first() {
         log.push((first.key.expect("a key").to_vec(), first.value.map(<[u8]>::to_vec)));
         cx.output.take();
+    }
+}
+
+/// A record of a changelog: key, value and time, which is -1 if it has none.
+pub(super) type LogRecord = (Vec<u8>, Option<Vec<u8>>, i64);
+
+pub(super) fn take_log(cx: &mut TaskContext, log: &mut Vec<LogRecord>) {
+    while let Some(first) = cx.output.first() {
+        let (key, value) = (first.key.expect("a key").to_vec(), first.value.map(<[u8]>::to_vec));
+        log.push((key, value, first.timestamp.unwrap_or(-1)));
+        cx.output.take();
+    }
+}
+
+/// Restores a store from its changelog in small batches, as a restore thread does.
+pub(super) fn restored_into(backend: &Arc<dyn StoreBackend>, codec: &dyn RestoreCodec, log: &[LogRecord]) {
+    codec.resume(backend).expect("read");
+    for (number, batch) in log.chunks(5).enumerate() {
+        let mut rows = BTreeMap::new();
+        for (key, value, timestamp) in batch {
+            let (key, value) = (Some(&key[..]), value.as_deref());
+            let record = RawRecord { offset: 0, timestamp: *timestamp, key, value, headers: None };
+            let row = &mut |key: &[u8], value: Option<&[u8]>| {
+                rows.insert(key.to_vec(), value.map(<[u8]>::to_vec));
+                Ok(())
+            };
+            codec.rows(&record, row).expect("a record of this store");
+        }
+        let deleted_ranges = codec.take_deleted_ranges();
+        let mut rows = rows.iter().map(|(key, value)| (&key[..], value.as_deref()));
+        let (position, source) = (position(number as i64), BatchSource::Restore);
+        let batch = CommitBatch { deleted_ranges: &deleted_ranges, rows: &mut rows, position: &position, source };
+        backend.commit(batch).expect("written");
     }
 }
 

@@ -42,6 +42,8 @@ pub(crate) struct ExpiryRule {
     /// Whether each row has a second one that finds it by time. Rows of the index lie in segments of their own, between
     /// those of the rows: the numbers of segments are doubled.
     pub(crate) indexed: bool,
+    /// How much time a segment covers, in milliseconds; at least 1.
+    pub(crate) interval_ms: i64,
 }
 
 /// The shortest segment, in milliseconds.
@@ -52,28 +54,34 @@ impl ExpiryRule {
     pub(crate) fn of(spec: &StoreSpec) -> Option<Self> {
         let time = match spec.kind {
             StoreKind::Session { .. } => RowTime::SessionEnd,
+            StoreKind::Versioned { history_retention_ms, segment_interval_ms } => {
+                return Some(ExpiryRule {
+                    retention_ms: history_retention_ms,
+                    exact: false,
+                    time: RowTime::WindowStart,
+                    indexed: false,
+                    interval_ms: segment_interval_ms.max(1),
+                });
+            }
             _ => RowTime::WindowStart,
         };
         let retention_ms = spec.kind.retention_ms()?;
         // What the JVM's cache holds is found, expired or not, whatever store lies below it.
         let exact = !spec.persistent && !spec.caching;
-        Some(ExpiryRule { retention_ms, exact, time, indexed: spec.time_index })
+        let interval_ms = (retention_ms / 2).max(SEGMENT_INTERVAL_MIN_MS);
+        Some(ExpiryRule { retention_ms, exact, time, indexed: spec.time_index, interval_ms })
     }
 
-    /// The segment of a window start (or session end): `start / max(retention / 2, 60 s)`.
+    /// The segment of a window start (or session end, or end of a version): of windows and sessions `start / max(retention
+    /// / 2, 60 s)`.
     #[inline]
     pub(crate) fn segment(self, start: Timestamp) -> i64 {
-        (start.max(0) / self.interval()) << u32::from(self.indexed)
+        (start.max(0) / self.interval_ms) << u32::from(self.indexed)
     }
 
     /// The first window start of a segment.
     fn start_of(self, segment: i64) -> Timestamp {
-        (segment >> u32::from(self.indexed)).saturating_mul(self.interval())
-    }
-
-    #[inline]
-    fn interval(self) -> i64 {
-        (self.retention_ms / 2).max(SEGMENT_INTERVAL_MIN_MS)
+        (segment >> u32::from(self.indexed)).saturating_mul(self.interval_ms)
     }
 
     /// The time of a row.
@@ -252,21 +260,33 @@ mod tests {
     #[test]
     fn a_segment_lives_as_long_as_on_the_jvm() {
         // AbstractSegments: interval max(retention / 2, 60000), live if id >= (streamTime - retention) / interval.
-        let rule = ExpiryRule { retention_ms: 200_000, exact: false, time: RowTime::WindowStart, indexed: false };
+        let rule = ExpiryRule {
+            retention_ms: 200_000,
+            exact: false,
+            time: RowTime::WindowStart,
+            indexed: false,
+            interval_ms: 100_000,
+        };
         assert_eq!((rule.segment(99_999), rule.segment(100_000)), (0, 1));
         assert_eq!(rule.lowest_live(-1), 0);
         assert_eq!(rule.lowest_live(299_999), 0);
         assert_eq!(rule.lowest_live(300_000), 1);
         assert!(rule.admits(100_000, 399_999) && !rule.admits(99_999, 399_999));
         assert_eq!(rule.earliest_visible(399_999), 200_000);
-        let short = ExpiryRule { retention_ms: 10, exact: true, ..rule };
+        let short = ExpiryRule { retention_ms: 10, exact: true, interval_ms: 60_000, ..rule };
         assert_eq!(short.segment(60_000), 1);
         assert!(short.admits(91, 100) && !short.admits(90, 100));
     }
 
     #[test]
     fn s2_what_was_not_emitted_yet_does_not_expire() {
-        let rule = ExpiryRule { retention_ms: 10, exact: false, time: RowTime::SessionEnd, indexed: true };
+        let rule = ExpiryRule {
+            retention_ms: 10,
+            exact: false,
+            time: RowTime::SessionEnd,
+            indexed: true,
+            interval_ms: 60_000,
+        };
         assert_eq!((rule.segment(59_999), rule.segment(60_000)), (0, 2));
         let segments = Segments::new(rule);
         assert!(segments.admit(600_000));

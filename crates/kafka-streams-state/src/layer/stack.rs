@@ -295,6 +295,31 @@ impl Layers {
         self.keep_bounds(cx)
     }
 
+    /// The value of a row, whatever its segment: for stores that look after expiry themselves.
+    pub(crate) fn raw_row(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut rows = self.rows.borrow_mut();
+        let slot = rows.load(key)?;
+        Ok(rows.value(slot).map(<[u8]>::to_vec))
+    }
+
+    /// Sets a row without logging it.
+    pub(crate) fn set_raw_row(&self, key: &[u8], value: Option<&[u8]>) {
+        self.rows.borrow_mut().put(key, value);
+    }
+
+    /// Sends a record to the changelog that is no row; without a timestamp it gets the producer's.
+    pub(crate) fn log_record(
+        &self,
+        cx: &mut TaskContext,
+        key: &[u8],
+        value: Option<&[u8]>,
+        timestamp: Option<Timestamp>,
+    ) {
+        let Some(route) = self.changelog else { return };
+        let (partition, headers) = (PartitionChoice::Explicit(cx.task_id().partition), &NO_HEADERS);
+        cx.output.send(OutputRecord { route, partition, timestamp, headers, key: Some(key), value });
+    }
+
     /// Visits the rows of `range` through all layers until `visit` returns false.
     pub(crate) fn scan(
         &self,
@@ -413,7 +438,7 @@ impl Layers {
 
     /// Sees to it that uncommitted rows do not take more memory than they may (rule S1).
     #[inline]
-    fn keep_bounds(&self, cx: &mut TaskContext) -> Step {
+    pub(crate) fn keep_bounds(&self, cx: &mut TaskContext) -> Step {
         if self.thread.memory().wants_commit() { self.make_room_for_uncommitted(cx) } else { Ok(()) }
     }
 
