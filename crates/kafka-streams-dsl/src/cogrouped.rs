@@ -430,7 +430,7 @@ where
         let (keys, values) = (self.grouped.keys.clone(), self.grouped.values.clone());
         let aggregation = Arc::new(Aggregation { keys, values, results, init: move || Some(init()), f: self.add() });
         let lowering = lower::table::<K, V, _, _, _, _>(store, move |parts| Aggregate::new(&aggregation, parts));
-        graph.add(&[parent], name, Traits::default(), Body::Node(lowering))
+        graph.add_unversioned(&[parent], name, Traits::default(), Body::Node(lowering))
     }
 
     fn add_windowed(

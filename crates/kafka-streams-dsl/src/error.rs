@@ -1,6 +1,7 @@
 //! What can be wrong with what was said to a builder: the user's mistakes, reported by `build()` all at once.
 
 use std::panic::Location;
+use std::sync::Arc;
 
 use kafka_streams_naming::UnnamedResource;
 use kafka_streams_topology::TopologyError;
@@ -103,6 +104,45 @@ pub enum BuildError {
     NoWindow {
         /// The node.
         node: String,
+    },
+    /// A table is said to be versioned that cannot be.
+    #[error("{of} cannot be versioned: only tables of topics and streams can, those of `table` and `to_table`")]
+    CannotBeVersioned {
+        /// The table's store, or its node if it has none.
+        of: String,
+    },
+    /// Changes of a versioned table are to wait.
+    #[error(
+        "node {node} suppresses changes of a versioned table, which may be out of order: aggregate it first, or name a \
+         store in between that is not versioned"
+    )]
+    SuppressesVersions {
+        /// The node.
+        node: String,
+    },
+    /// A join with a grace period needs a table that keeps its versions.
+    #[error(
+        "join {node} has a grace period, for which its table must be versioned (`Materialized::versioned`), and nothing \
+         may stand between that table and the join which has a store of its own or puts tables together"
+    )]
+    GraceWithoutVersions {
+        /// The join.
+        node: String,
+    },
+    /// A join has a longer grace period than its table has a history.
+    #[error(
+        "join {node} has a grace period of {grace_ms} ms, but store {store} of its table keeps the history for \
+         {history_retention_ms} ms only; give it a longer one"
+    )]
+    HistoryTooShort {
+        /// The join.
+        node: String,
+        /// The table's store.
+        store: Arc<str>,
+        /// The grace period in milliseconds.
+        grace_ms: i64,
+        /// What the store keeps, in milliseconds.
+        history_retention_ms: i64,
     },
     /// Results are to be emitted when their window closes, and it never does.
     #[error("node {node} emits when its windows close, but unlimited windows never close; emit on update")]

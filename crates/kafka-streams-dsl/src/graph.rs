@@ -299,6 +299,13 @@ impl Graph {
         }
     }
 
+    /// [`add`](Graph::add) of a node whose rows are not kept with their versions, whatever those above it are.
+    pub(crate) fn add_unversioned(&mut self, parents: &[GraphId], name: String, traits: Traits, body: Body) -> GraphId {
+        let id = self.add(parents, name, traits, body);
+        self.set_output_versioned(id, false);
+        id
+    }
+
     /// Says whether a node's rows are kept with their versions.
     pub(crate) fn set_output_versioned(&mut self, id: GraphId, versioned: bool) {
         if let Some(node) = self.nodes.get_mut(id.0) {

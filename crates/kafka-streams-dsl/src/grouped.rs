@@ -269,7 +269,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedStream<K, V> {
         });
         let store = TableStore { table, builder: Some(builder), slot: slot.clone() };
         let lowering = lower::table::<K, V, _, _, _, _>(store, move |parts| Aggregate::new(&aggregation, parts));
-        let node = graph.add(&[parent], name, Traits::default(), Body::Node(lowering));
+        let node = graph.add_unversioned(&[parent], name, Traits::default(), Body::Node(lowering));
         drop(graph);
         KTable {
             graph: self.stream.graph.clone(),

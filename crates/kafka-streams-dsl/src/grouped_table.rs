@@ -304,7 +304,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedTable<K, V> {
         let aggregation = Arc::new(aggregation);
         let lowering =
             lower::table::<K, Change<V>, _, _, _, _>(store, move |parts| TableAggregate::new(&aggregation, parts));
-        let node = graph.add(&[parent], name, Traits::default(), Body::Node(lowering));
+        let node = graph.add_unversioned(&[parent], name, Traits::default(), Body::Node(lowering));
         drop(graph);
         KTable {
             graph: self.graph.clone(),

@@ -15,6 +15,7 @@
 pub(crate) mod foreign_key;
 mod global;
 pub(crate) mod stream_join;
+pub(crate) mod stream_table_join;
 mod supplied;
 pub(crate) mod suppress;
 pub(crate) mod table_join;
@@ -36,18 +37,17 @@ use kafka_streams_topology::{
 use crate::BuildError;
 use crate::graph::{Body, Graph, GraphId, RepartitionNode, TableFacts, TableId};
 use crate::optimize::{self, Optimization};
-use crate::view::{Getter, View};
 
 pub(crate) use global::{global_processor, global_store, reading_global};
 pub(crate) use supplied::{process_supplied, process_with_stores};
 pub(crate) use transform::transforming;
 
 /// Writes one logical node.
-pub(crate) type Lowering = Box<dyn FnOnce(&mut Site<'_>) -> Result<Lowered, TopologyError> + Send>;
+pub(crate) type Lowering = Box<dyn FnOnce(&mut Site<'_>) -> Result<Lowered, BuildError> + Send>;
 
 /// Writes a repartition topic and the nodes around it, whose names may have changed since the operator was added.
 pub(crate) type RepartitionLowering =
-    Box<dyn FnOnce(&mut Site<'_>, &RepartitionNode) -> Result<Lowered, TopologyError> + Send>;
+    Box<dyn FnOnce(&mut Site<'_>, &RepartitionNode) -> Result<Lowered, BuildError> + Send>;
 
 /// Where a logical node is written.
 pub(crate) struct Site<'a> {
@@ -60,6 +60,13 @@ pub(crate) struct Site<'a> {
     /// Whether a join below takes null keys.
     null_keys_pass: bool,
     reuse_source_topics: bool,
+}
+
+impl Site<'_> {
+    /// Whether the rows above are kept with their versions.
+    fn below_versions(&self) -> bool {
+        self.parents_versioned.first().copied().unwrap_or(false)
+    }
 }
 
 /// What became of a logical node.
@@ -99,11 +106,7 @@ pub(crate) fn lower(mut graph: Graph, optimizations: &[Optimization]) -> Result<
 
 /// Writes the nodes in the JVM's order: of those whose parents are written, the one with the lowest priority
 /// (`InternalStreamsBuilder.buildAndOptimizeTopology`). What became of each, by its id.
-fn write(
-    graph: &mut Graph,
-    draft: &mut Draft,
-    reuse_source_topics: bool,
-) -> Result<Vec<Option<Lowered>>, TopologyError> {
+fn write(graph: &mut Graph, draft: &mut Draft, reuse_source_topics: bool) -> Result<Vec<Option<Lowered>>, BuildError> {
     let take_null_keys = optimize::above_joins_that_take_null_keys(graph);
     let mut versioned: Vec<bool> = graph.nodes.iter().map(|_| false).collect();
     let mut lowered: Vec<Option<Lowered>> = graph.nodes.iter().map(|_| None).collect();
@@ -115,7 +118,7 @@ fn write(
         let parents: Vec<NodeId> = node.parents.iter().filter_map(|id| output(&lowered, *id)).collect();
         let parents_versioned: Vec<bool> =
             node.parents.iter().map(|id| versioned.get(id.0).copied().unwrap_or(false)).collect();
-        // As on the JVM, what is not stored inherits it from above, through topics and aggregations, too.
+        // As on the JVM, what is not stored inherits it from above, through topics, too.
         let inherited = !parents_versioned.is_empty() && parents_versioned.iter().all(|versioned| *versioned);
         if let Some(slot) = versioned.get_mut(id.0) {
             *slot = node.output_versioned.unwrap_or(inherited);
@@ -185,6 +188,8 @@ pub(crate) struct TableParts<S, K, V> {
     pub(crate) store: Option<Rc<S>>,
     /// Whether a node below needs the row before.
     pub(crate) sends_old_values: bool,
+    /// Whether the table above keeps its rows with their versions.
+    pub(crate) below_versions: bool,
 }
 
 impl<B: StoreBuilder> TableStore<B> {
@@ -328,11 +333,13 @@ where
     N: Receive<K, V> + 'static,
 {
     let sends_old_values = store.table.facts(site.tables).sends_old_values;
+    let below_versions = site.below_versions();
     let store = store.add(site)?;
     let indexes: Vec<_> = store.iter().map(|store| store.index()).collect();
     let node = site.draft.add_processor::<(K, V), (K2, V2)>(name, parents, &indexes, move |wiring, id| {
         let store = store.map(|store| wiring.store(store)).transpose()?;
-        let parts = TableParts { name: wiring.name(id), out: wiring.children(id)?, store, sends_old_values };
+        let (name, out) = (wiring.name(id), wiring.children(id)?);
+        let parts = TableParts { name, out, store, sends_old_values, below_versions };
         let node = build(parts)?;
         wiring.install::<K, V>(id, Rc::new(node));
         Ok(())
@@ -340,28 +347,25 @@ where
     Ok((node, store))
 }
 
-/// A node that reads the rows of a table.
-pub(crate) fn reading<K, V, K2, V2, VT, N>(
-    view: View<K, VT>,
-    build: impl Fn(Arc<str>, Children<K2, V2>, Getter<K, VT>) -> N + Send + Sync + 'static,
+/// A node of a table without a store, which is told its name and whether the table above keeps its rows with their
+/// versions.
+pub(crate) fn below_table<K, V, K2, V2, N>(
+    build: impl Fn(Arc<str>, Children<K2, V2>, bool) -> N + Send + Sync + 'static,
 ) -> Lowering
 where
     K: Clone + 'static,
     V: Clone + 'static,
     K2: Clone + 'static,
     V2: Clone + 'static,
-    VT: 'static,
     N: Receive<K, V> + 'static,
 {
     Box::new(move |site| {
-        // The table came first, so its store is there; without it the getter says so.
-        let stores = view.stores();
-        let node =
-            site.draft.add_processor::<(K, V), (K2, V2)>(site.name, site.parents, &stores, move |wiring, id| {
-                let node = build(wiring.name(id), wiring.children(id)?, view.open(wiring)?);
-                wiring.install::<K, V>(id, Rc::new(node));
-                Ok(())
-            })?;
+        let below_versions = site.below_versions();
+        let node = site.draft.add_processor::<(K, V), (K2, V2)>(site.name, site.parents, &[], move |wiring, id| {
+            let node = build(wiring.name(id), wiring.children(id)?, below_versions);
+            wiring.install::<K, V>(id, Rc::new(node));
+            Ok(())
+        })?;
         Ok(Lowered::node(node))
     })
 }
@@ -421,7 +425,7 @@ fn through_topic<K: Clone + 'static, V: Clone + 'static>(
     parents: &[NodeId],
     spec: Repartition<K, V>,
     names: &RepartitionNode,
-) -> Result<Lowered, TopologyError> {
+) -> Result<Lowered, BuildError> {
     let Repartition { keys, values, partitioner, key_hash } = spec;
     let topic = TopicName::internal(names.topic.as_str());
     let mut source = SourceSpec::new([topic.clone()], keys.clone(), values.clone());

@@ -16,6 +16,7 @@ pub(crate) mod table_select;
 pub(crate) mod table_source;
 pub(crate) mod table_table_join;
 pub(crate) mod table_transform;
+pub(crate) mod versioned_table_source;
 pub(crate) mod waiting_record;
 pub(crate) mod window_aggregate;
 

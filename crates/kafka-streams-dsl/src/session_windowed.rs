@@ -304,7 +304,7 @@ where
     let traits = Traits { grace_ms: Some(aggregation.windows.gap_and_grace_ms()), ..Traits::default() };
     let aggregation = Arc::new(aggregation);
     let lowering = lower::table::<K, V, _, _, _, _>(store, move |parts| SessionAggregate::new(&aggregation, parts));
-    graph.add(&[parent], name, traits, Body::Node(lowering))
+    graph.add_unversioned(&[parent], name, traits, Body::Node(lowering))
 }
 
 impl<K, V> Clone for SessionWindowedKStream<K, V> {

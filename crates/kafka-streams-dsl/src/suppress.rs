@@ -93,7 +93,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
             slot: slot.clone(),
             shed,
         };
-        let node = graph.add(&[self.node], name, Traits::default(), Body::Node(suppress(spec)));
+        let node = graph.add_unversioned(&[self.node], name, Traits::default(), Body::Node(suppress(spec)));
         drop(graph);
         KTable {
             graph: self.graph.clone(),

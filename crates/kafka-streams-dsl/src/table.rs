@@ -10,6 +10,7 @@ use crate::lower::{self, StoreSlot, TableStore};
 use crate::node::table_map::{Mapping, TableMap};
 use crate::node::table_select::{Selection, TableSelect};
 use crate::node::table_source::TableSource;
+use crate::node::versioned_table_source::VersionedTableSource;
 use crate::nullable_serde::NullableSerde;
 use crate::option::{Consumed, Grouped, Materialized};
 use crate::view::View;
@@ -344,8 +345,9 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
         let selection = Arc::new(Selection { f, keys: keys.clone(), values: values.clone() });
         let mut graph = self.graph.lock();
         let select = graph.node_name(name.clone(), prefix::TABLE_SELECT);
-        let lowering =
-            lower::stateless::<K, Change<V>, K2, Change<V2>, _>(move |out| TableSelect::new(&selection, out));
+        let lowering = lower::below_table::<K, Change<V>, K2, Change<V2>, _>(move |name, out, below_versions| {
+            TableSelect::new(&selection, name, out, below_versions)
+        });
         let node = graph.add(&[self.node], select, Traits::default(), Body::Node(lowering));
         graph.send_old_values(self.table, true);
         drop(graph);
@@ -390,9 +392,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
         let store_name = graph.store_name(materialized.store.as_ref(), &format!("{topic}-"));
         let source_name = graph.suffixed_name(name.as_ref(), "-source", prefix::SOURCE);
         let name = graph.node_name(name, prefix::TABLE_SOURCE);
-        let builder = materialized.key_value_store(&store_name, &keys, &values);
         let table = graph.add_table(TableKind::Source, materialized.store.is_some());
-        let slot = StoreSlot::default();
         let spec = SourceSpec {
             topics: vec![TopicName::external(topic)],
             pattern: None,
@@ -402,12 +402,22 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
             extract: extract.map(crate::option::of_rows),
             offset_reset,
         };
-        let store = TableStore { table, builder: Some(builder), slot: slot.clone() };
         let serdes = (keys.clone(), values.clone());
-        let lowering = lower::table_source(source_name, spec, store, move |parts| {
-            Ok(TableSource::<K, Option<V>, V>::new(&serdes.0, &serdes.1, parts))
-        });
+        let (lowering, view) = if materialized.history.is_some() {
+            let (store, view) = materialized.versioned_table_store(table, &store_name, &keys, &values);
+            let lowering = lower::table_source(source_name, spec, store, move |parts| {
+                VersionedTableSource::<K, Option<V>, V>::new(&serdes.0, parts)
+            });
+            (lowering, view)
+        } else {
+            let (store, view) = materialized.table_store(table, &store_name, &keys, &values);
+            let lowering = lower::table_source(source_name, spec, store, move |parts| {
+                Ok(TableSource::<K, Option<V>, V>::new(&serdes.0, &serdes.1, parts))
+            });
+            (lowering, view)
+        };
         let node = graph.add(&[], name, Traits::default(), Body::Node(lowering));
+        graph.set_output_versioned(node, materialized.history.is_some());
         drop(graph);
         KTable {
             graph: shared.clone(),
@@ -418,7 +428,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
             values: Some(values),
             key_hash: None,
             store_name: materialized.store.map(Into::into),
-            view: View::of_store(slot),
+            view,
         }
     }
 
@@ -450,15 +460,23 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
             parent = graph.add(&[stream.node], source, Traits::default(), body);
             sources = vec![parent];
         }
-        let builder = materialized.key_value_store(&store_name, &keys, &values);
         let table = graph.add_table(TableKind::Source, materialized.store.is_some());
-        let slot = StoreSlot::default();
-        let store = TableStore { table, builder: Some(builder), slot: slot.clone() };
         let serdes = (keys.clone(), values.clone());
-        let lowering = lower::table::<K, V0, _, _, _, _>(store, move |parts| {
-            Ok(TableSource::<K, V0, V>::new(&serdes.0, &serdes.1, parts))
-        });
+        let (lowering, view) = if materialized.history.is_some() {
+            let (store, view) = materialized.versioned_table_store(table, &store_name, &keys, &values);
+            let lowering = lower::table::<K, V0, _, _, _, _>(store, move |parts| {
+                VersionedTableSource::<K, V0, V>::new(&serdes.0, parts)
+            });
+            (lowering, view)
+        } else {
+            let (store, view) = materialized.table_store(table, &store_name, &keys, &values);
+            let lowering = lower::table::<K, V0, _, _, _, _>(store, move |parts| {
+                Ok(TableSource::<K, V0, V>::new(&serdes.0, &serdes.1, parts))
+            });
+            (lowering, view)
+        };
         let node = graph.add(&[parent], name, Traits::default(), Body::Node(lowering));
+        graph.set_output_versioned(node, materialized.history.is_some());
         drop(graph);
         KTable {
             graph: stream.graph.clone(),
@@ -469,7 +487,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
             values: Some(values),
             key_hash: stream.key_hash,
             store_name: materialized.store.map(Into::into),
-            view: View::of_store(slot),
+            view,
         }
     }
 
@@ -522,6 +540,9 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
             }
             _ => None,
         };
+        if let (Some(stored), None) = (&materialized, &builder) {
+            stored.refuse_versions(&mut graph, &name);
+        }
         let slot = StoreSlot::default();
         let f = Arc::new(f);
         let view = {
@@ -533,6 +554,9 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
         let store = TableStore { table, builder, slot };
         let lowering = lower::table::<K, Change<V>, _, _, _, _>(store, move |parts| Ok(TableMap::new(&mapping, parts)));
         let node = graph.add(&[self.node], name, Traits::default(), Body::Node(lowering));
+        if materialized.is_some() {
+            graph.set_output_versioned(node, false);
+        }
         drop(graph);
         KTable {
             graph: self.graph.clone(),
@@ -551,7 +575,11 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     fn do_to_stream(&self, name: Option<String>) -> KStream<K, Option<V>> {
         let lowering = lower::stateless(|out: Children<K, Option<V>>| {
             move |cx: &mut TaskContext, record: Record<K, Change<V>>| {
-                out.forward(cx, record.map_value(|_, change| change.new))
+                // A stream has no order that an update could be out of.
+                let before = std::mem::replace(&mut cx.update_out_of_order, false);
+                let sent = out.forward(cx, record.map_value(|_, change| change.new));
+                cx.update_out_of_order = before;
+                sent
             }
         });
         let mut graph = self.graph.lock();

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::convert::Infallible;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use kafka_streams_core::handler::Handlers;
@@ -16,7 +15,7 @@ use crate::graph::{Body, TableKind, Traits};
 use crate::lower::{self, StoreSlot, TableStore};
 use crate::node::table_transform::{TableTransform, Transformation};
 use crate::option::Materialized;
-use crate::view::{Getter, View};
+use crate::view::View;
 use crate::{KTable, prefix};
 
 /// What a [`ValueTransformerWithKey`] sees of its task. No record can be made for it, so nothing can be forwarded.
@@ -171,6 +170,9 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
             }
             _ => None,
         };
+        if let (Some(stored), None) = (&materialized, &builder) {
+            stored.refuse_versions(&mut graph, &name);
+        }
         let slot = StoreSlot::default();
         let stored_values = values.clone().filter(|_| builder.is_some());
         let make = Arc::new(make);
@@ -181,6 +183,9 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
             TableTransform::new(&of, id, make(stores), parts)
         });
         let node = graph.add(&[self.node], name, Traits::default(), Body::Node(lowering));
+        if materialized.is_some() {
+            graph.set_output_versioned(node, false);
+        }
         drop(graph);
         KTable {
             graph: self.graph.clone(),
@@ -211,26 +216,14 @@ where
     S: StoreRefs,
     F: Fn(S::Stores) -> T + Send + Sync + 'static,
 {
-    let own = View::of_store(slot.clone());
-    let read = {
-        let (own, parent) = (own.clone(), parent.clone());
-        move || match own.stores() {
-            stores if stores.is_empty() => parent.stores(),
-            stores => stores,
-        }
-    };
-    View::custom(read, move |wiring: &Wiring<'_>| {
-        if slot.get().is_some() {
-            return own.open(wiring);
-        }
-        let (rows, mut transformer) = (parent.open(wiring)?, make(stores.resolve(wiring)?));
+    let reader = move |wiring: &Wiring<'_>| {
+        let mut transformer = make(stores.resolve(wiring)?);
         let children = Children::new([]);
         let application = wiring.application_id().into();
         let mut cx = TaskContext::new(TaskId::new(-1, -1), application, Handlers::default());
         transformer.init(&mut Context::new(&mut cx, NodeId(u32::MAX), &children))?;
         let reader = RefCell::new((transformer, cx));
-        let getter: Getter<K, T::VOut> = Rc::new(move |key| {
-            let row = rows(key)?;
+        Ok(move |key: &K, row: Option<ValueAndTimestamp<V>>| {
             let (value, timestamp) = row.map_or((None, -1), |row| (Some(row.value), row.timestamp));
             let mut reader =
                 reader.try_borrow_mut().map_err(|_| Failure::bug("a transformer called from within itself"))?;
@@ -245,7 +238,7 @@ where
                 ));
             }
             Ok(value.map(|value| ValueAndTimestamp::new(value, timestamp)))
-        });
-        Ok(getter)
-    })
+        })
+    };
+    View::transformed(parent, reader, slot)
 }

@@ -5,9 +5,10 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use kafka_streams_core::{Failure, Step};
+use kafka_streams_core::{Failure, Step, Timestamp};
 use kafka_streams_state::{
-    SessionStore, SuppressBuffer, TimestampedKeyValueStore, TimestampedWindowStore, ValueAndTimestamp, Window, Windowed,
+    SessionStore, SuppressBuffer, TimestampedKeyValueStore, TimestampedWindowStore, ValueAndTimestamp,
+    VersionedKeyValueStore, Window, Windowed,
 };
 use kafka_streams_topology::{StoreIndex, Wiring};
 
@@ -15,6 +16,9 @@ use crate::lower::StoreSlot;
 
 /// Reads the row of a key, in one task.
 pub(crate) type Getter<K, V> = Rc<dyn Fn(&K) -> Step<Option<ValueAndTimestamp<V>>>>;
+
+/// Reads the row that a key had at a time, in one task.
+pub(crate) type AsOfGetter<K, V> = Rc<dyn Fn(&K, Timestamp) -> Step<Option<ValueAndTimestamp<V>>>>;
 
 /// Makes a [`Getter`] in each task.
 pub(crate) struct View<K, V>(Arc<dyn Readable<K, V>>);
@@ -24,11 +28,26 @@ trait Readable<K, V>: Send + Sync {
     fn stores(&self) -> Vec<StoreIndex>;
 
     fn open(&self, wiring: &Wiring<'_>) -> Step<Getter<K, V>>;
+
+    /// Whether the rows are kept with their versions; false before the topology is written.
+    fn keeps_versions(&self) -> bool {
+        false
+    }
+
+    /// `None` if the rows are not kept with their versions.
+    fn open_as_of(&self, _wiring: &Wiring<'_>) -> Step<Option<AsOfGetter<K, V>>> {
+        Ok(None)
+    }
 }
 
 impl<K: 'static, V: 'static> View<K, V> {
     /// Reads a table's own store.
     pub(crate) fn of_store(slot: StoreSlot<TimestampedKeyValueStore<K, V>>) -> Self {
+        View(Arc::new(slot))
+    }
+
+    /// Reads a table's own store of versions.
+    pub(crate) fn of_versioned_store(slot: StoreSlot<VersionedKeyValueStore<K, V>>) -> Self {
         View(Arc::new(slot))
     }
 
@@ -52,12 +71,17 @@ impl<K: 'static, V: 'static> View<K, V> {
         View(Arc::new(Joined { left, right, f: Arc::new(f), slot }))
     }
 
-    /// Reads in a way of its own: `stores` tells the stores that are read in the end, `open` makes the getter of one task.
-    pub(crate) fn custom(
-        stores: impl Fn() -> Vec<StoreIndex> + Send + Sync + 'static,
-        open: impl Fn(&Wiring<'_>) -> Step<Getter<K, V>> + Send + Sync + 'static,
-    ) -> Self {
-        View(Arc::new(Custom { stores, open }))
+    /// [`derived`](View::derived) by a function that `f` makes in each task, of which it may tell rows that are not there,
+    /// too.
+    pub(crate) fn transformed<V1: 'static, F>(
+        parent: View<K, V1>,
+        f: impl Fn(&Wiring<'_>) -> Step<F> + Send + Sync + 'static,
+        slot: StoreSlot<TimestampedKeyValueStore<K, V>>,
+    ) -> Self
+    where
+        F: Fn(&K, Option<ValueAndTimestamp<V1>>) -> Step<Option<ValueAndTimestamp<V>>> + 'static,
+    {
+        View(Arc::new(Transformed { parent, f, slot }))
     }
 
     /// The stores that are read in the end; none before the topology is written.
@@ -68,6 +92,16 @@ impl<K: 'static, V: 'static> View<K, V> {
     /// The getter of one task.
     pub(crate) fn open(&self, wiring: &Wiring<'_>) -> Step<Getter<K, V>> {
         self.0.open(wiring)
+    }
+
+    /// Whether the rows are kept with their versions; false before the topology is written.
+    pub(crate) fn keeps_versions(&self) -> bool {
+        self.0.keeps_versions()
+    }
+
+    /// The getter of one task of rows as they were at a time; `None` if they are not kept with their versions.
+    pub(crate) fn open_as_of(&self, wiring: &Wiring<'_>) -> Step<Option<AsOfGetter<K, V>>> {
+        self.0.open_as_of(wiring)
     }
 }
 
@@ -109,6 +143,28 @@ impl<K: 'static, V: 'static> Readable<K, V> for StoreSlot<TimestampedKeyValueSto
     }
 }
 
+impl<K: 'static, V: 'static> Readable<K, V> for StoreSlot<VersionedKeyValueStore<K, V>> {
+    fn stores(&self) -> Vec<StoreIndex> {
+        self.get().into_iter().map(|store| store.index()).collect()
+    }
+
+    fn open(&self, wiring: &Wiring<'_>) -> Step<Getter<K, V>> {
+        let store = wiring.store(*self.get().ok_or_else(no_store)?)?;
+        Ok(Rc::new(move |key| Ok(store.get(key)?.map(|row| ValueAndTimestamp::new(row.value, row.timestamp)))))
+    }
+
+    fn keeps_versions(&self) -> bool {
+        true
+    }
+
+    fn open_as_of(&self, wiring: &Wiring<'_>) -> Step<Option<AsOfGetter<K, V>>> {
+        let store = wiring.store(*self.get().ok_or_else(no_store)?)?;
+        Ok(Some(Rc::new(move |key, time| {
+            Ok(store.get_as_of(key, time)?.map(|row| ValueAndTimestamp::new(row.value, row.timestamp)))
+        })))
+    }
+}
+
 impl<K: 'static, V: 'static> Readable<Windowed<K>, V> for StoreSlot<TimestampedWindowStore<K, V>> {
     fn stores(&self) -> Vec<StoreIndex> {
         self.get().into_iter().map(|store| store.index()).collect()
@@ -117,25 +173,6 @@ impl<K: 'static, V: 'static> Readable<Windowed<K>, V> for StoreSlot<TimestampedW
     fn open(&self, wiring: &Wiring<'_>) -> Step<Getter<Windowed<K>, V>> {
         let store = wiring.store(*self.get().ok_or_else(no_store)?)?;
         Ok(Rc::new(move |windowed| store.fetch(&windowed.key, windowed.window.start)))
-    }
-}
-
-struct Custom<S, O> {
-    stores: S,
-    open: O,
-}
-
-impl<K, V, S, O> Readable<K, V> for Custom<S, O>
-where
-    S: Fn() -> Vec<StoreIndex> + Send + Sync,
-    O: Fn(&Wiring<'_>) -> Step<Getter<K, V>> + Send + Sync,
-{
-    fn stores(&self) -> Vec<StoreIndex> {
-        (self.stores)()
-    }
-
-    fn open(&self, wiring: &Wiring<'_>) -> Step<Getter<K, V>> {
-        (self.open)(wiring)
     }
 }
 
@@ -204,6 +241,61 @@ where
             let Some(ValueAndTimestamp { value, timestamp }) = parent(key)? else { return Ok(None) };
             Ok(f(key, value).map(|value| ValueAndTimestamp::new(value, timestamp)))
         }))
+    }
+
+    fn keeps_versions(&self) -> bool {
+        self.slot.get().is_none() && self.parent.keeps_versions()
+    }
+
+    fn open_as_of(&self, wiring: &Wiring<'_>) -> Step<Option<AsOfGetter<K, V>>> {
+        if self.slot.get().is_some() {
+            return Ok(None);
+        }
+        let (Some(parent), f) = (self.parent.open_as_of(wiring)?, self.f.clone()) else { return Ok(None) };
+        Ok(Some(Rc::new(move |key, time| {
+            let Some(ValueAndTimestamp { value, timestamp }) = parent(key, time)? else { return Ok(None) };
+            Ok(f(key, value).map(|value| ValueAndTimestamp::new(value, timestamp)))
+        })))
+    }
+}
+
+struct Transformed<K, V1, V, M> {
+    parent: View<K, V1>,
+    f: M,
+    slot: StoreSlot<TimestampedKeyValueStore<K, V>>,
+}
+
+impl<K, V1, V, M, F> Readable<K, V> for Transformed<K, V1, V, M>
+where
+    K: 'static,
+    V1: 'static,
+    V: 'static,
+    M: Fn(&Wiring<'_>) -> Step<F> + Send + Sync,
+    F: Fn(&K, Option<ValueAndTimestamp<V1>>) -> Step<Option<ValueAndTimestamp<V>>> + 'static,
+{
+    fn stores(&self) -> Vec<StoreIndex> {
+        if self.slot.get().is_some() { self.slot.stores() } else { self.parent.stores() }
+    }
+
+    fn open(&self, wiring: &Wiring<'_>) -> Step<Getter<K, V>> {
+        if self.slot.get().is_some() {
+            return self.slot.open(wiring);
+        }
+        let (parent, f) = (self.parent.open(wiring)?, (self.f)(wiring)?);
+        Ok(Rc::new(move |key| f(key, parent(key)?)))
+    }
+
+    fn keeps_versions(&self) -> bool {
+        self.slot.get().is_none() && self.parent.keeps_versions()
+    }
+
+    fn open_as_of(&self, wiring: &Wiring<'_>) -> Step<Option<AsOfGetter<K, V>>> {
+        if self.slot.get().is_some() {
+            return Ok(None);
+        }
+        let Some(parent) = self.parent.open_as_of(wiring)? else { return Ok(None) };
+        let f = (self.f)(wiring)?;
+        Ok(Some(Rc::new(move |key, time| f(key, parent(key, time)?))))
     }
 }
 

@@ -288,7 +288,7 @@ where
         }
         _ => lower::table::<K, V, _, _, _, _>(store, move |parts| WindowAggregate::new(&aggregation, parts)),
     };
-    graph.add(&[parent], name, traits, Body::Node(lowering))
+    graph.add_unversioned(&[parent], name, traits, Body::Node(lowering))
 }
 
 impl<K, V> Clone for TimeWindowedKStream<K, V> {

@@ -92,7 +92,7 @@ pub mod prelude {
     pub use kafka_streams_serde_json::{Json, JsonSerde};
     pub use kafka_streams_state::{
         KeyValueStore, SessionStore, Stores, TimestampedKeyValueStore, TimestampedWindowStore, ValueAndTimestamp,
-        Window, WindowStore, Windowed,
+        VersionedKeyValueStore, VersionedPut, VersionedRecord, Window, WindowStore, Windowed,
     };
     pub use kafka_streams_topology::{
         OffsetReset, ProcessorStores, ProcessorSupplier, StoreRef, TopicPattern, TopicStore, Topology, TopologyBuilder,

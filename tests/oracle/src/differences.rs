@@ -18,6 +18,7 @@ pub const INTENDED: &[Intended] = &[
     Intended { case: "sliding-emit-on-close", field: Field::Topics, number: 55 },
     Intended { case: "seed-30", field: Field::Topics, number: 55 },
     Intended { case: "seed-33", field: Field::Topics, number: 55 },
+    Intended { case: "seed-62", field: Field::Topics, number: 55 },
     Intended { case: "seed-121", field: Field::Topics, number: 55 },
     Intended { case: "seed-121", field: Field::AppTopics, number: 55 },
     Intended { case: "seed-127", field: Field::Topics, number: 55 },

@@ -57,9 +57,11 @@ fn of_build(error: &BuildError) -> JvmError {
         }
         BuildError::Unnamed { resources } => topology(unnamed(resources)),
         BuildError::JoinStoreMismatch { .. } => JvmError { class: STREAMS_EXCEPTION, message: None },
-        BuildError::IllegalWindows { .. } | BuildError::RetentionTooShort { .. } => {
-            JvmError { class: ILLEGAL_ARGUMENT, message: None }
-        }
+        BuildError::IllegalWindows { .. }
+        | BuildError::RetentionTooShort { .. }
+        | BuildError::GraceWithoutVersions { .. }
+        | BuildError::HistoryTooShort { .. } => JvmError { class: ILLEGAL_ARGUMENT, message: None },
+        BuildError::SuppressesVersions { .. } => JvmError { class: TOPOLOGY_EXCEPTION, message: None },
         _ => other(error),
     }
 }
@@ -74,6 +76,7 @@ fn of_topology(error: &TopologyError) -> JvmError {
         }
         TopologyError::UnknownNode { node, .. } => topology(format!("Parent node {node} is unknown.")),
         TopologyError::UnknownStore { store, .. } => topology(format!("StateStore {store} is not added yet.")),
+        TopologyError::IllegalStore { .. } => JvmError { class: ILLEGAL_ARGUMENT, message: None },
         other => JvmError { class: TOPOLOGY_EXCEPTION, message: Some(other.to_string()) },
     }
 }

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use kafka_streams_core::DefaultSerde;
+use kafka_streams_state::{StoreKind, TypedStoreBuilder};
 
 use crate::graph::{Body, Graph, GraphId, Traits};
 use crate::lower;
-use crate::node::stream_table_join::{StreamTableJoin, TableJoin};
+use crate::lower::stream_table_join::{Grace, stream_table_join};
+use crate::node::stream_table_join::TableJoin;
 use crate::option::Joined;
+use crate::time_windows::millis;
 use crate::{BuildError, KStream, KTable, prefix};
 
 impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
@@ -102,7 +105,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
         VO: Clone + 'static,
         F: Fn(&K, V, Option<VT>) -> Option<VO> + Send + Sync + 'static,
     {
-        let Joined { name, keys, values } = joined;
+        let Joined { name, keys, values, grace } = joined;
         let keys = keys.or_inherited(self.keys.as_ref());
         let values = values.or_inherited(self.values.as_ref());
         let mut graph = self.graph.lock();
@@ -130,9 +133,12 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
         }
         let view = table.view.clone();
         let join = Arc::new(TableJoin { keys: keys.clone(), values, left, f });
-        let lowering = lower::reading::<K, V, K, VO, VT, _>(view, move |name, out, rows| {
-            StreamTableJoin::new(&join, name, out, rows)
+        let grace = grace.map(|grace| {
+            let (keys, values) = (keys.clone(), join.values.clone());
+            let buffer = TypedStoreBuilder::new(format!("{name}-Buffer"), StoreKind::KeyValue, true, keys, values);
+            Grace { grace_ms: millis(grace), buffer }
         });
+        let lowering = stream_table_join(view, join, grace);
         let traits = Traits { takes_null_keys: left, ..Traits::default() };
         let node = graph.add(&[parent], name, traits, Body::Node(lowering));
         drop(graph);

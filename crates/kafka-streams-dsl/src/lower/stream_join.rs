@@ -10,13 +10,13 @@ use kafka_streams_state::{ListValueStoreBuilder, WindowStore, WindowStoreBuilder
 use kafka_streams_topology::{StoreRef, TopologyError};
 
 use super::{Lowered, Lowering, Site, StoreSlot};
-use crate::JoinWindows;
 use crate::node::stream_self_join::{SelfJoin, StreamSelfJoin};
 use crate::node::stream_stream_join::{JoinClock, JoinWindow, StreamJoin, StreamStreamJoin};
 use crate::node::waiting_record::{LeftOrRight, Side, WaitingKey};
+use crate::{BuildError, JoinWindows};
 
 /// Writes a join; told whether it is one of a stream with itself that is to use one store.
-pub(crate) type StreamJoinLowering = Box<dyn FnOnce(&mut Site<'_>, bool) -> Result<Lowered, TopologyError> + Send>;
+pub(crate) type StreamJoinLowering = Box<dyn FnOnce(&mut Site<'_>, bool) -> Result<Lowered, BuildError> + Send>;
 
 /// Builds the store of records that wait for a partner.
 pub(crate) type WaitingStoreBuilder<K, L, R> = ListValueStoreBuilder<WaitingKey<K>, LeftOrRight<L, R>>;
@@ -79,7 +79,7 @@ where
     Box::new(move |site, self_join| if self_join { one_store(site, spec) } else { two_stores(site, spec) })
 }
 
-fn two_stores<K, L, R, VO, F>(site: &mut Site<'_>, spec: StreamJoinSpec<K, L, R, F>) -> Result<Lowered, TopologyError>
+fn two_stores<K, L, R, VO, F>(site: &mut Site<'_>, spec: StreamJoinSpec<K, L, R, F>) -> Result<Lowered, BuildError>
 where
     K: Clone + 'static,
     L: Clone + 'static,
@@ -157,7 +157,7 @@ where
 }
 
 /// The join of a stream with itself, whose records are kept once (`single.store.self.join` of the JVM).
-fn one_store<K, L, R, VO, F>(site: &mut Site<'_>, spec: StreamJoinSpec<K, L, R, F>) -> Result<Lowered, TopologyError>
+fn one_store<K, L, R, VO, F>(site: &mut Site<'_>, spec: StreamJoinSpec<K, L, R, F>) -> Result<Lowered, BuildError>
 where
     K: Clone + 'static,
     L: Clone + 'static,

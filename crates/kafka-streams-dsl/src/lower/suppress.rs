@@ -8,6 +8,7 @@ use kafka_streams_state::{SuppressBuffer, SuppressBufferBuilder};
 use kafka_streams_topology::SinkSpec;
 
 use super::{Lowered, Lowering, StoreSlot};
+use crate::BuildError;
 use crate::node::suppress::{Suppress, Suppression};
 
 /// What is known of a suppressed table.
@@ -22,6 +23,9 @@ pub(crate) struct SuppressSpec<K, V> {
 /// A suppressed table.
 pub(crate) fn suppress<K: Clone + 'static, V: Clone + 'static>(spec: SuppressSpec<K, V>) -> Lowering {
     Box::new(move |site| {
+        if site.below_versions() {
+            return Err(BuildError::SuppressesVersions { node: site.name.to_owned() });
+        }
         let SuppressSpec { suppression, builder, slot, shed } = spec;
         let buffer = site.draft.add_store(builder)?;
         // A graph is written once, so the slot is empty.

@@ -25,13 +25,15 @@ where
 {
     Box::new(move |site| {
         let sends_old_values = store.table.facts(site.tables).sends_old_values;
+        let below_versions = site.below_versions();
         let store = store.add(site)?;
         let mut indexes: Vec<_> = store.iter().map(|store| store.index()).collect();
         indexes.extend(stores.indexes());
         let (name, parents) = (site.name, site.parents);
         let node = site.draft.add_processor::<(K, V), (K2, V2)>(name, parents, &indexes, move |wiring, id| {
             let store = store.map(|store| wiring.store(store)).transpose()?;
-            let parts = TableParts { name: wiring.name(id), out: wiring.children(id)?, store, sends_old_values };
+            let (name, out) = (wiring.name(id), wiring.children(id)?);
+            let parts = TableParts { name, out, store, sends_old_values, below_versions };
             let node = Rc::new(build(stores.resolve(wiring)?, id, parts));
             wiring.install::<K, V>(id, node.clone());
             wiring.install_lifecycle(id, node);

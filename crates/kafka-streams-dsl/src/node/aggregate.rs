@@ -34,7 +34,7 @@ impl<K: Clone + 'static, V: Clone + 'static, A: Clone + 'static, I, F> Aggregate
         of: &Arc<Aggregation<K, V, A, I, F>>,
         parts: TableParts<TimestampedKeyValueStore<K, A>, K, Change<A>>,
     ) -> Step<Self> {
-        let TableParts { name, out, store, sends_old_values } = parts;
+        let TableParts { name, out, store, sends_old_values, .. } = parts;
         let Some(store) = store else { return Err(Failure::bug("an aggregation without a store")) };
         let below = Rc::new(out);
         listen(&store, sends_old_values, &below);

@@ -44,7 +44,7 @@ impl<K: Clone + 'static, A: Clone + 'static, I, F, M> SessionAggregate<K, A, I, 
         of: &Arc<SessionAggregation<K, A, I, F, M>>,
         parts: TableParts<SessionStore<K, A>, Windowed<K>, Change<A>>,
     ) -> Step<Self> {
-        let TableParts { name, out, store, sends_old_values } = parts;
+        let TableParts { name, out, store, sends_old_values, .. } = parts;
         let Some(store) = store else { return Err(Failure::bug("an aggregation of sessions without a store")) };
         let below = Rc::new(out);
         let emit = of.on_close.then(|| EmitOnClose::new(store.name()));

@@ -25,6 +25,7 @@ pub(crate) struct TableMap<K, V2, F> {
     store: Option<Rc<TimestampedKeyValueStore<K, V2>>>,
     below: Below<K, V2>,
     sends_old_values: bool,
+    below_versions: bool,
 }
 
 impl<K: Clone + 'static, V2: Clone + 'static, F> TableMap<K, V2, F> {
@@ -32,12 +33,12 @@ impl<K: Clone + 'static, V2: Clone + 'static, F> TableMap<K, V2, F> {
         of: &Arc<Mapping<V2, F>>,
         parts: TableParts<TimestampedKeyValueStore<K, V2>, K, Change<V2>>,
     ) -> Self {
-        let TableParts { out, store, sends_old_values, .. } = parts;
+        let TableParts { out, store, sends_old_values, below_versions, .. } = parts;
         let below = Rc::new(out);
         if let Some(store) = &store {
             listen(store, sends_old_values, &below);
         }
-        TableMap { of: of.clone(), store, below, sends_old_values }
+        TableMap { of: of.clone(), store, below, sends_old_values, below_versions }
     }
 }
 
@@ -53,7 +54,8 @@ where
         let Mapping { f, values, is_filter } = &*self.of;
         let stored = |value: &V2| values.as_ref().is_none_or(|values| !values.is_null(value));
         let new = new.and_then(|value| f(&key, value)).filter(stored);
-        let skips_nothing = *is_filter && self.sends_old_values && new.is_none();
+        // Below a versioned table what was before is not what a row of this time replaces.
+        let skips_nothing = *is_filter && self.sends_old_values && !self.below_versions && new.is_none();
         let change = match &self.store {
             None => {
                 let old = old.filter(|_| self.sends_old_values).and_then(|value| f(&key, value));

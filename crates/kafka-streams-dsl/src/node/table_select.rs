@@ -15,12 +15,20 @@ pub(crate) struct Selection<K2, V2, F> {
 /// The node of one task.
 pub(crate) struct TableSelect<K2, V2, F> {
     of: Arc<Selection<K2, V2, F>>,
+    name: Arc<str>,
+    /// Whether the table above keeps its rows with their versions: older ones are in no group.
+    drops_out_of_order: bool,
     out: Children<K2, Change<V2>>,
 }
 
 impl<K2, V2, F> TableSelect<K2, V2, F> {
-    pub(crate) fn new(of: &Arc<Selection<K2, V2, F>>, out: Children<K2, Change<V2>>) -> Self {
-        TableSelect { of: of.clone(), out }
+    pub(crate) fn new(
+        of: &Arc<Selection<K2, V2, F>>,
+        name: Arc<str>,
+        out: Children<K2, Change<V2>>,
+        drops_out_of_order: bool,
+    ) -> Self {
+        TableSelect { of: of.clone(), name, drops_out_of_order, out }
     }
 }
 
@@ -31,6 +39,10 @@ where
     F: Fn(&K, V) -> (K2, V2),
 {
     fn receive(&self, cx: &mut TaskContext, record: Record<K, Change<V>>) -> Step {
+        if self.drops_out_of_order && cx.update_out_of_order {
+            cx.drop_record(&self.name, "an out-of-order update of a versioned table");
+            return Ok(());
+        }
         let Record { key, value: Change { old, new }, timestamp, headers } = record;
         let Selection { f, keys, values } = &*self.of;
         let select = |value: Option<V>| {

@@ -27,7 +27,7 @@ impl<K: Clone + 'static, V, T: Clone + 'static> TableSource<K, V, T> {
         values: &SharedSerde<T>,
         parts: TableParts<TimestampedKeyValueStore<K, T>, K, Change<T>>,
     ) -> Self {
-        let TableParts { name, out, store, sends_old_values } = parts;
+        let TableParts { name, out, store, sends_old_values, .. } = parts;
         let below = Rc::new(out);
         if let Some(store) = &store {
             listen(store, sends_old_values, &below);

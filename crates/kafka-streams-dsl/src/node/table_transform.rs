@@ -39,7 +39,7 @@ type Parts<T> = TableParts<
 
 impl<T: ValueTransformerWithKey> TableTransform<T> {
     pub(crate) fn new(of: &Arc<Transformation<T::VOut>>, id: NodeId, transformer: T, parts: Parts<T>) -> Self {
-        let TableParts { name, out, store, sends_old_values } = parts;
+        let TableParts { name, out, store, sends_old_values, .. } = parts;
         let below = Rc::new(out);
         if let Some(store) = &store {
             listen(store, sends_old_values, &below);

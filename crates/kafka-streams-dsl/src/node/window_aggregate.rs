@@ -43,7 +43,7 @@ impl<K: Clone + 'static, A: Clone + 'static> Windowing<K, A> {
         on_close: bool,
         parts: TableParts<TimestampedWindowStore<K, A>, Windowed<K>, Change<A>>,
     ) -> Step<Self> {
-        let TableParts { name, out, store, sends_old_values } = parts;
+        let TableParts { name, out, store, sends_old_values, .. } = parts;
         let Some(store) = store else { return Err(Failure::bug("a windowed aggregation without a store")) };
         let below = Rc::new(out);
         let emit = on_close.then(|| EmitOnClose::new(store.name()));

@@ -32,6 +32,7 @@ pub struct Materialized<K, V> {
     pub(crate) retention: Option<Duration>,
     /// How many entries an LRU store keeps.
     pub(crate) max_entries: Option<usize>,
+    pub(crate) history: Option<Duration>,
     /// Whether anything was said at all. The JVM has methods without a `Materialized`, and they draw other numbers.
     pub(crate) said: bool,
 }
@@ -59,6 +60,7 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
             persistent: true,
             retention: None,
             max_entries: None,
+            history: None,
             said: false,
         }
     }
@@ -117,6 +119,26 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
         Materialized { max_entries: Some(max_entries), persistent: false, said: true, ..self }
     }
 
+    /// A versioned store (KIP-889): of each key the values of the last `history_retention`, in the time of the table, with
+    /// the times from which they were valid, in steps of a millisecond. Never cached. Only tables of topics and streams can
+    /// be versioned.
+    ///
+    /// A record that is older than its row does not replace it, but the rows of its time. Joins and aggregations of the
+    /// table leave such records out; a stream that is joined with the table meets the row of its record's time (KIP-914).
+    ///
+    /// ```
+    /// # use kafka_streams_dsl::{Consumed, KTable, Materialized};
+    /// # use std::time::Duration;
+    /// # let builder = kafka_streams_dsl::StreamsBuilder::new();
+    /// let an_hour = Duration::from_secs(3600);
+    /// let prices: KTable<String, i64> =
+    ///     builder.table_with("prices", Consumed::default(), Materialized::named("prices").versioned(an_hour));
+    /// ```
+    #[must_use]
+    pub fn versioned(self, history_retention: Duration) -> Self {
+        Materialized { history: Some(history_retention), said: true, ..self }
+    }
+
     /// For how long a window is kept after its start, in steps of a millisecond; at least its size and grace, which is
     /// the default. Only windowed tables have a retention.
     #[must_use]
@@ -143,6 +165,7 @@ impl<K, V> Clone for Materialized<K, V> {
             persistent: self.persistent,
             retention: self.retention,
             max_entries: self.max_entries,
+            history: self.history,
             said: self.said,
         }
     }

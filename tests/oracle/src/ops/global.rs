@@ -50,6 +50,9 @@ pub fn store(build: &mut Build, topic: &str, store: &Store, consumed: Consumed<K
         AnyStoreBuilder::Timestamped(builder) => {
             build.builder.add_global_store(builder, topic, consumed, move |store| put(AnyStore::Timestamped(store)));
         }
+        AnyStoreBuilder::Versioned(builder) => {
+            build.builder.add_global_store(builder, topic, consumed, move |store| put(AnyStore::Versioned(store)));
+        }
         AnyStoreBuilder::Window(builder) => {
             build.builder.add_global_store(builder, topic, consumed, move |store| put(AnyStore::Window(store)));
         }

@@ -1,5 +1,7 @@
 //! Joins, a function for each kind.
 
+use std::time::Duration;
+
 use kafka_streams_dsl::Joined;
 
 use crate::build::Build;
@@ -17,10 +19,7 @@ use crate::value::{Key, Shared, Value, ValueSerde};
 pub fn add(build: &mut Build, op: &Op) -> Result<(), Fault> {
     match op {
         Op::JoinTable { r#in, with, id, kind, joiner, grace, name } => {
-            if grace.is_some() {
-                return Fault::not_built("stream-table join with grace");
-            }
-            let join = StreamTable { kind: *kind, joiner, name: name.as_deref() };
+            let join = StreamTable { kind: *kind, joiner, name: name.as_deref(), grace: *grace };
             let node = match (build.stream(r#in)?, build.table(with)?) {
                 (AnyStream::Plain(stream), AnyTable::Plain(table)) => join.of(stream, table)?,
                 (AnyStream::Plain(stream), AnyTable::Counts(table)) => join.of(stream, table)?,
@@ -53,6 +52,7 @@ struct StreamTable<'o> {
     kind: JoinKind,
     joiner: &'o Function,
     name: Option<&'o str>,
+    grace: Option<i64>,
 }
 
 impl StreamTable<'_> {
@@ -62,6 +62,9 @@ impl StreamTable<'_> {
         let mut joined = Joined::with(Shared(stream.keys.clone()), ValueSerde(stream.values));
         if let Some(name) = self.name {
             joined = joined.with_name(name);
+        }
+        if let Some(grace) = self.grace {
+            joined = joined.with_grace_period(Duration::from_millis(u64::try_from(grace).unwrap_or_default()));
         }
         let f = move |key: &K, value: Value, row: Option<V>| {
             let row = Value::from(row.map(V::value));

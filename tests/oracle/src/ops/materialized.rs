@@ -29,6 +29,9 @@ pub fn materialized<K: 'static, V: Row>(
         Some(Supplier::Lru) => {
             result = result.lru_map(usize::try_from(said.size.unwrap_or_default()).unwrap_or(usize::MAX))
         }
+        Some(Supplier::Versioned) => {
+            result = result.versioned(Duration::from_millis(said.history.unwrap_or_default()));
+        }
         Some(other) => return Fault::not_built(format!("store supplier {other:?}")),
     }
     if said.store_type == Some(StoreType::InMemory) {

@@ -82,6 +82,9 @@ fn add(builder: &mut TopologyBuilder, step: &PapiStep, kinds: &BTreeMap<String, 
                 AnyStoreBuilder::Timestamped(store) => {
                     builder.add_global_store(store, nodes, KeySerde, values, move |s| put(AnyStore::Timestamped(s)))?;
                 }
+                AnyStoreBuilder::Versioned(store) => {
+                    builder.add_global_store(store, nodes, KeySerde, values, move |s| put(AnyStore::Versioned(s)))?;
+                }
                 AnyStoreBuilder::Window(store) => {
                     builder.add_global_store(store, nodes, KeySerde, values, move |s| put(AnyStore::Window(s)))?;
                 }

@@ -6,6 +6,7 @@ use kafka_streams_core::{
     Context, FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, Headers, Processor, Punctuation, PunctuationType,
     Record, RecordMetadata, Step,
 };
+use kafka_streams_state::VersionedRecord;
 
 use crate::fault::Fault;
 use crate::node::AnyKey;
@@ -36,6 +37,8 @@ pub enum What {
     Route(String, String),
     /// Forwards with the stored value.
     Lookup,
+    /// Forwards with the version before, and with the latest.
+    VersionedGet,
     /// Counts the entries of the key in a window store.
     CountLast(i64),
     /// Puts into the store.
@@ -84,7 +87,7 @@ impl Menu {
             "context" => Ok(Menu { what: What::Context, store: None, out: ValueType::String }),
             "route" => plain(What::Route(string(1)?, string(2)?)),
             "lookup" => stored(What::Lookup, ValueType::String),
-            "versionedGet" => Fault::not_built("processor versionedGet"),
+            "versionedGet" => stored(What::VersionedGet, ValueType::String),
             "countLast" => stored(What::CountLast(number(2)?), ValueType::Long),
             "putTo" => stored(What::PutTo, values),
             other => Fault::bad_case(format!("there is no processor {other}")),
@@ -178,6 +181,20 @@ impl<K: AnyKey + FromPlain> Processor for MenuProcessor<K> {
             What::Lookup => {
                 let text = format!("{}/{}", record.value.show(), get(&key)?.show());
                 cx.forward(record.with_value(Value::text(text)))
+            }
+            What::VersionedGet => {
+                let Some(AnyStore::Versioned(store)) = &self.store else { return Ok(()) };
+                if key.is_null() {
+                    return Ok(());
+                }
+                let show = |version: Option<VersionedRecord<Value>>| {
+                    version
+                        .map_or("none".to_owned(), |version| format!("{}@{}", version.value.show(), version.timestamp))
+                };
+                let before = show(store.get_as_of(&key, timestamp.saturating_sub(1).max(0))?);
+                store.put(cx, &key, record.value.clone().into_row().as_ref(), timestamp)?;
+                let last = show(store.get(&key)?);
+                cx.forward(record.with_value(Value::text(format!("{before},{last}"))))
             }
             What::CountLast(ms) => {
                 if key.is_null() {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use kafka_streams_core::{Step, TaskContext};
 use kafka_streams_dsl::{StoreRef, StoreRefs};
 use kafka_streams_state::{
-    KeyValueStore, Stores, TimestampedKeyValueStore, TypedStore, TypedStoreBuilder, ValueAndTimestamp, WindowStore,
+    KeyValueStore, Stores, TimestampedKeyValueStore, TypedStore, TypedStoreBuilder, ValueAndTimestamp,
+    VersionedKeyValueStore, WindowStore,
 };
 use kafka_streams_topology::{ProcessorStores, StoreIndex, Wiring};
 
@@ -33,6 +34,8 @@ pub enum AnyStoreRef {
     KeyValue(StoreRef<KeyValueStore<Key, Value>>),
     /// A key-value store with timestamps.
     Timestamped(StoreRef<TimestampedKeyValueStore<Key, Value>>),
+    /// A versioned store.
+    Versioned(StoreRef<VersionedKeyValueStore<Key, Value>>),
     /// A window store.
     Window(StoreRef<WindowStore<Key, Value>>),
 }
@@ -44,6 +47,8 @@ pub enum AnyStore {
     KeyValue(Rc<KeyValueStore<Key, Value>>),
     /// A key-value store with timestamps.
     Timestamped(Rc<TimestampedKeyValueStore<Key, Value>>),
+    /// A versioned store.
+    Versioned(Rc<VersionedKeyValueStore<Key, Value>>),
     /// A window store.
     Window(Rc<WindowStore<Key, Value>>),
     /// The store of a table of counts.
@@ -74,6 +79,7 @@ impl AnyStoreRef {
         match self {
             AnyStoreRef::KeyValue(store) => store.index(),
             AnyStoreRef::Timestamped(store) => store.index(),
+            AnyStoreRef::Versioned(store) => store.index(),
             AnyStoreRef::Window(store) => store.index(),
         }
     }
@@ -82,6 +88,7 @@ impl AnyStoreRef {
         Ok(match self {
             AnyStoreRef::KeyValue(store) => AnyStore::KeyValue(wiring.store(store)?),
             AnyStoreRef::Timestamped(store) => AnyStore::Timestamped(wiring.store(store)?),
+            AnyStoreRef::Versioned(store) => AnyStore::Versioned(wiring.store(store)?),
             AnyStoreRef::Window(store) => AnyStore::Window(wiring.store(store)?),
         })
     }
@@ -96,7 +103,9 @@ impl AnyStore {
         let key_value = stores.named(name).map(AnyStore::KeyValue);
         let timestamped = || stores.named(name).map(AnyStore::Timestamped);
         let counts = || stores.named(name).map(AnyStore::Counts);
-        key_value.or_else(|_| timestamped()).or_else(|_| counts()).or_else(|_| stores.named(name).map(AnyStore::Window))
+        let versioned = || stores.named(name).map(AnyStore::Versioned);
+        let others = || counts().or_else(|_| versioned()).or_else(|_| stores.named(name).map(AnyStore::Window));
+        key_value.or_else(|_| timestamped()).or_else(|_| others())
     }
 
     /// The value of a key; null for a null key.
@@ -111,6 +120,7 @@ impl AnyStore {
             AnyStore::KeyValue(store) => store.get(key)?.into(),
             AnyStore::Timestamped(store) => store.get(key)?.map(|row| row.value).into(),
             AnyStore::Counts(store) => store.get(key)?.map_or(Value::Null, |row| Value::Long(row.value)),
+            AnyStore::Versioned(store) => store.get(key)?.map(|row| row.value).into(),
             AnyStore::Window(_) => Value::Null,
         })
     }
@@ -127,6 +137,7 @@ impl AnyStore {
                 let row = row.map(|row| ValueAndTimestamp::new(row, timestamp));
                 store.put(cx, key, row.as_ref())
             }
+            AnyStore::Versioned(store) => store.put(cx, key, row.as_ref(), timestamp).map(|_| ()),
             AnyStore::Window(store) => store.put(cx, key, row.as_ref(), timestamp),
             AnyStore::Counts(store) => {
                 let row = row.map(|row| ValueAndTimestamp::new(row.number(), timestamp));
@@ -142,6 +153,8 @@ pub enum AnyStoreBuilder {
     KeyValue(TypedStoreBuilder<KeyValueStore<Key, Value>>),
     /// A key-value store with timestamps.
     Timestamped(TypedStoreBuilder<TimestampedKeyValueStore<Key, Value>>),
+    /// A versioned store.
+    Versioned(TypedStoreBuilder<VersionedKeyValueStore<Key, Value>>),
     /// A window store.
     Window(TypedStoreBuilder<WindowStore<Key, Value>>),
 }
@@ -178,7 +191,11 @@ impl AnyStoreBuilder {
                 };
                 AnyStoreBuilder::Window(settle(builder, store))
             }
-            (StoreKind::Versioned, _) => return Fault::not_built("versioned stores"),
+            (StoreKind::Versioned, _) => {
+                let history = millis(store.history);
+                let builder = Stores::persistent_versioned_key_value_store(name, history, keys, values);
+                AnyStoreBuilder::Versioned(settle(builder, store))
+            }
         })
     }
 
@@ -190,6 +207,7 @@ impl AnyStoreBuilder {
         Ok(match self {
             AnyStoreBuilder::KeyValue(store) => AnyStoreRef::KeyValue(builder.add_state_store(store)?),
             AnyStoreBuilder::Timestamped(store) => AnyStoreRef::Timestamped(builder.add_state_store(store)?),
+            AnyStoreBuilder::Versioned(store) => AnyStoreRef::Versioned(builder.add_state_store(store)?),
             AnyStoreBuilder::Window(store) => AnyStoreRef::Window(builder.add_state_store(store)?),
         })
     }
@@ -208,6 +226,7 @@ impl AnyStoreBuilder {
             AnyStoreBuilder::Timestamped(store) => {
                 AnyStoreRef::Timestamped(builder.add_state_store(store, processors)?)
             }
+            AnyStoreBuilder::Versioned(store) => AnyStoreRef::Versioned(builder.add_state_store(store, processors)?),
             AnyStoreBuilder::Window(store) => AnyStoreRef::Window(builder.add_state_store(store, processors)?),
         })
     }
