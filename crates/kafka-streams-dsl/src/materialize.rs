@@ -49,7 +49,6 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
     }
 
     /// The store of a table of a topic or a stream, and how it is read.
-    #[expect(clippy::type_complexity, reason = "a pair, used twice")]
     pub(crate) fn table_store(
         &self,
         table: TableId,
@@ -63,7 +62,6 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
     }
 
     /// [`table_store`](Materialized::table_store) of a versioned table.
-    #[expect(clippy::type_complexity, reason = "a pair, used twice")]
     pub(crate) fn versioned_table_store(
         &self,
         table: TableId,

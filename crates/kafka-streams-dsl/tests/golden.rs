@@ -231,6 +231,12 @@ fn a_join_repartitions_under_the_name_of_its_stream_or_its_own() {
         let keyed = stream.select_key_named("sel", |_, v| v.clone());
         keyed.join_with(&table, |_, l, r| l + &r, Joined::named("jn")).to("out");
     });
+    check("stream-table-join-with-grace", &[], |builder| {
+        let stored = Materialized::named("vs").versioned(Duration::from_secs(600));
+        let table: KTable<String, String> = builder.table_with("t", Consumed::default(), stored);
+        let with_grace = Joined::default().with_grace_period(Duration::from_secs(10));
+        strings(builder, "l").join_with(&table, |_, l, r| l + &r, with_grace).to("out");
+    });
 }
 
 fn no_value(_: &String, _: &String) -> bool {

@@ -5,6 +5,7 @@
 mod foreign_key;
 mod golden;
 mod stream_stream;
+mod stream_table;
 #[path = "../support/mod.rs"]
 mod support;
 mod table_table;
