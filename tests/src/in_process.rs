@@ -1,25 +1,51 @@
 //! Applications within the test's own process, for what needs code of the test's own: processors, handlers, listeners.
 
 use std::future::pending;
+use std::io::Write;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use kafka_streams::prelude::*;
+use tracing_subscriber::fmt::TestWriter;
 
 use crate::Broker;
 use crate::broker::PATIENCE;
 
 /// The configuration of an exactly-once application that notices things soon. Its warnings are shown if the test fails.
 pub fn config(broker: &Broker, application_id: &str, state_dir: &Path) -> StreamsConfig {
-    let _ =
-        tracing_subscriber::fmt().with_env_filter("warn,rdkafka=off").with_ansi(false).with_test_writer().try_init();
+    let log = tracing_subscriber::fmt().with_env_filter("warn,rdkafka=off").with_ansi(false);
+    let _ = log.with_writer(|| Kept).try_init();
     StreamsConfig::new(application_id, &broker.bootstrap)
         .processing_guarantee(ProcessingGuarantee::ExactlyOnceV2)
         .commit_interval(Duration::from_millis(100))
         .state_dir(state_dir)
         .property("session.timeout.ms", "6000")
         .property("heartbeat.interval.ms", "500")
+}
+
+/// How many warnings of this process have all these parts in one line.
+pub fn warnings(parts: &[&str]) -> usize {
+    let log = WARNINGS.lock().unwrap_or_else(PoisonError::into_inner);
+    log.lines().filter(|line| parts.iter().all(|part| line.contains(part))).count()
+}
+
+/// Everything that was logged so far, by all tests of the process.
+static WARNINGS: Mutex<String> = Mutex::new(String::new());
+
+/// Keeps what is logged, and shows it if the test fails.
+struct Kept;
+
+impl Write for Kept {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        WARNINGS.lock().unwrap_or_else(PoisonError::into_inner).push_str(&String::from_utf8_lossy(line));
+        TestWriter::new().write(line)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Runs an instance until it fails by itself; what it says then.

@@ -174,12 +174,7 @@ impl Compare {
 
 impl Graph {
     fn run(&self, golden: &Golden, output: &mut dyn Write) -> Result<u8, GoldenError> {
-        let names: Vec<String> = self.name.iter().cloned().collect();
-        let chosen = golden.chosen(&names)?;
-        let [name] = chosen[..] else {
-            let known = chosen.into_iter().map(str::to_owned).collect();
-            return Err(GoldenError::UnknownTopology { name: String::new(), known });
-        };
+        let name = golden.only(self.name.as_deref())?;
         let manifest = golden.build(name)?.to_manifest();
         let text = match (self.mermaid, self.dot) {
             (true, _) => render::mermaid(&manifest),

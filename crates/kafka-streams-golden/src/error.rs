@@ -19,6 +19,12 @@ pub enum GoldenError {
         /// The names that there are.
         known: Vec<String>,
     },
+    /// A command that takes one topology was given no name, and there are several, or none.
+    #[error("say which topology: {}", if known.is_empty() { "there is none".to_owned() } else { known.join(", ") })]
+    WhichTopology {
+        /// The names that there are.
+        known: Vec<String>,
+    },
     /// A topology cannot be built.
     #[error("topology {name} cannot be built: {reason}")]
     Topology {
@@ -48,6 +54,9 @@ pub enum GoldenError {
     /// The output cannot be written.
     #[error("cannot write the output: {0}")]
     Output(#[from] std::io::Error),
+    /// The settings to reach the cluster with are wrong.
+    #[error("{0}")]
+    Config(String),
     /// The cluster cannot be asked.
     #[error("cannot ask the cluster at {bootstrap}: {reason}")]
     Cluster {

@@ -135,6 +135,19 @@ impl Golden {
         }
     }
 
+    /// The topology that is meant where there can be one only.
+    pub(crate) fn only<'g>(&'g self, name: Option<&'g str>) -> Result<&'g str, GoldenError> {
+        let names: Vec<String> = name.into_iter().map(str::to_owned).collect();
+        self.chosen(&names)?;
+        match (name, self.topologies.as_slice()) {
+            (Some(name), _) => Ok(name),
+            (None, [(only, _)]) => Ok(only),
+            (None, all) => {
+                Err(GoldenError::WhichTopology { known: all.iter().map(|(name, _)| name.clone()).collect() })
+            }
+        }
+    }
+
     /// Builds a topology, its names pinned to its golden file if it wants that.
     pub(crate) fn build(&self, name: &str) -> Result<Topology, GoldenError> {
         let previous = self.read_golden(name)?;

@@ -4,25 +4,26 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use kafka_streams_client::network::{Address, Cluster, ConnectionSettings};
-use kafka_streams_naming::{Manifest, Verdict, detect_orphans};
+use kafka_streams::runtime::config::{PropertyMap, StreamsConfig};
+use kafka_streams_naming::{Manifest, Verdict, detect_orphans, expected_internal_topics};
 
 use crate::golden::read_manifest;
 use crate::{Golden, GoldenError};
-
-/// Kafka's port where none is given.
-const DEFAULT_PORT: u16 = 9092;
 
 #[derive(Debug, Args)]
 pub(crate) struct Orphans {
     /// The topology that runs; may be left out if there is one only
     name: Option<String>,
     /// Addresses of brokers, `host:port`, several separated by commas
-    #[arg(long)]
-    bootstrap: String,
+    #[arg(long, required_unless_present = "config")]
+    bootstrap: Option<String>,
     /// The application's id
-    #[arg(long)]
-    application_id: String,
+    #[arg(long, required_unless_present = "config")]
+    application_id: Option<String>,
+    /// The program's configuration, or part of it, in a properties file: where the cluster is and how to log in. What is
+    /// given as an option counts more
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// The manifest of another version that runs at the same time, as during a rolling deploy; may be given several times
     #[arg(long = "also-running", value_name = "MANIFEST")]
     also_running: Vec<PathBuf>,
@@ -33,47 +34,62 @@ pub(crate) struct Orphans {
 
 impl Orphans {
     pub(crate) fn run(&self, golden: &Golden, output: &mut dyn Write) -> Result<u8, GoldenError> {
-        let names: Vec<String> = self.name.iter().cloned().collect();
-        let chosen = golden.chosen(&names)?;
-        let [name] = chosen[..] else {
-            let known = chosen.into_iter().map(str::to_owned).collect();
-            return Err(GoldenError::UnknownTopology { name: String::new(), known });
-        };
+        let name = golden.only(self.name.as_deref())?;
         let mut manifests = vec![golden.build(name)?.to_manifest()];
         for path in &self.also_running {
             manifests.push(read_manifest(path)?);
         }
-        let topics = self.topics()?;
+        let config = self.config()?;
+        let properties = config.to_properties();
+        let id = properties.get("application.id").unwrap_or_default();
+        let topics = topics(&config, properties.get("bootstrap.servers").unwrap_or_default())?;
         let manifests: Vec<&Manifest> = manifests.iter().collect();
         let others: Vec<&str> = self.other_applications.iter().map(String::as_str).collect();
-        let orphans = detect_orphans(&manifests, &self.application_id, topics.iter().map(String::as_str), &others);
+        let orphans = detect_orphans(&manifests, id, topics.iter().map(String::as_str), &others);
         for orphan in &orphans {
             writeln!(output, "{orphan}")?;
         }
-        let verdict = match orphans.is_empty() {
-            true => Verdict::Same,
-            false => {
-                writeln!(output, "nothing was deleted: that is for you to do, once no version needs them")?;
-                Verdict::NeedsThought
-            }
-        };
-        Ok(verdict.exit_code())
+        let seen = topics.len();
+        if !orphans.is_empty() {
+            writeln!(output, "nothing was deleted: that is for you to do, once no version needs them")?;
+            return Ok(Verdict::NeedsThought.exit_code());
+        }
+        writeln!(output, "no topic of application {id} is left over; {seen} topics can be seen")?;
+        let expected = manifests.iter().flat_map(|manifest| expected_internal_topics(manifest, id)).collect::<Vec<_>>();
+        if !expected.is_empty() && !expected.iter().any(|topic| topics.contains(topic)) {
+            writeln!(
+                output,
+                "but those that it needs cannot be seen either: is the application id right, and may the user describe \
+                 the topics?"
+            )?;
+        }
+        Ok(Verdict::Same.exit_code())
     }
 
-    fn topics(&self) -> Result<Vec<String>, GoldenError> {
-        let failed = |reason: String| GoldenError::Cluster { bootstrap: self.bootstrap.clone(), reason };
-        let settings = ConnectionSettings::new(addresses(&self.bootstrap), "kafka-streams-golden");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let topics = runtime.block_on(async { Cluster::new(settings)?.list_topics().await });
-        let topics = topics.map_err(|error| failed(error.to_string()))?;
-        Ok(topics.into_iter().map(|topic| topic.name.to_string()).collect())
+    /// The file's settings, and those of the options above them.
+    fn config(&self) -> Result<StreamsConfig, GoldenError> {
+        let wrong = |error: kafka_streams::runtime::config::ConfigError| GoldenError::Config(error.to_string());
+        let mut properties = match &self.config {
+            Some(path) => PropertyMap::read_file(path).map_err(wrong)?,
+            None => PropertyMap::new(),
+        };
+        for (key, value) in [("bootstrap.servers", &self.bootstrap), ("application.id", &self.application_id)] {
+            if let Some(value) = value {
+                properties.insert(key, value);
+            }
+        }
+        StreamsConfig::from_properties(properties).map_err(wrong)
     }
 }
 
-fn addresses(bootstrap: &str) -> Vec<Address> {
-    let address = |text: &str| match text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?))) {
-        Some((host, port)) => Address::new(host, port),
-        None => Address::new(text, DEFAULT_PORT),
+/// What the cluster's user may see, sorted. On a thread of its own, as the caller may be on a tokio runtime already.
+fn topics(config: &StreamsConfig, bootstrap: &str) -> Result<Vec<String>, GoldenError> {
+    let failed = |reason: String| GoldenError::Cluster { bootstrap: bootstrap.to_owned(), reason };
+    let ask = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(runtime.block_on(kafka_streams::visible_topics(config)))
     };
-    bootstrap.split(',').map(str::trim).filter(|text| !text.is_empty()).map(address).collect()
+    let asked = std::thread::scope(|scope| scope.spawn(ask).join());
+    let asked: std::io::Result<_> = asked.map_err(|_| failed("the Kafka client has panicked".to_owned()))?;
+    asked?.map_err(|error| failed(error.to_string()))
 }

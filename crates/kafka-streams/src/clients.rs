@@ -133,7 +133,7 @@ fn properties(settings: &ClientSettings, client_id: String) -> Properties {
     kept.map(|(key, value)| (key.to_owned(), value.to_owned())).chain([("client.id".to_owned(), client_id)]).collect()
 }
 
-fn cluster(settings: ConnectionSettings) -> Result<Cluster, StreamsError> {
+pub(crate) fn cluster(settings: ConnectionSettings) -> Result<Cluster, StreamsError> {
     Cluster::new(settings).map_err(|error| {
         let message = error.to_string();
         StreamsError::Broker(BrokerError {
@@ -144,7 +144,7 @@ fn cluster(settings: ConnectionSettings) -> Result<Cluster, StreamsError> {
     })
 }
 
-fn connection(settings: &config::ConnectionSettings) -> Result<ConnectionSettings, StreamsError> {
+pub(crate) fn connection(settings: &config::ConnectionSettings) -> Result<ConnectionSettings, StreamsError> {
     let bootstrap = settings.bootstrap.iter().map(|address| Address::new(address.host.clone(), address.port)).collect();
     let mut connection = ConnectionSettings::new(bootstrap, settings.client_id.clone());
     connection.request_timeout = settings.request_timeout;

@@ -53,11 +53,15 @@ pub use kafka_streams_rocksdb as rocksdb;
 mod clients;
 #[cfg(all(feature = "client", feature = "rocksdb"))]
 mod streams;
+#[cfg(feature = "client")]
+mod visible_topics;
 
 #[cfg(feature = "client")]
 pub use clients::KafkaClients;
 #[cfg(all(feature = "client", feature = "rocksdb"))]
 pub use streams::KafkaStreams;
+#[cfg(feature = "client")]
+pub use visible_topics::visible_topics;
 
 /// What a topology and its program need, in one `use`.
 pub mod prelude {

@@ -11,6 +11,7 @@ mod interop;
 mod kill;
 mod lifecycle;
 mod names;
+mod orphans;
 mod poison;
 mod rebalance;
 mod restart;

@@ -102,7 +102,7 @@ async fn a_global_table_without_a_topic_is_an_error_that_names_it() -> anyhow::R
 }
 
 #[tokio::test]
-async fn a_pattern_takes_in_a_topic_that_is_made_later() -> anyhow::Result<()> {
+async fn a_pattern_takes_in_topics_that_are_made_later_and_goes_on_after_a_restart() -> anyhow::Result<()> {
     let Some(broker) = Broker::get() else { return Ok(()) };
     let (prefix, output, id) = (broker.unique("region"), broker.unique("all"), broker.unique("pattern"));
     let topic = |name: &str| format!("{prefix}-{name}");
@@ -133,39 +133,67 @@ async fn a_pattern_takes_in_a_topic_that_is_made_later() -> anyhow::Result<()> {
         expect(&broker, &output, &wanted)?;
     }
     in_process::close(&first)?;
-    broker.write_lines(&topic("us"), ["last"])?;
-    wanted.push("last".to_owned());
+    broker.write_lines(&topic("us"), ["alone"])?;
+    wanted.push("alone".to_owned());
     expect(&broker, &output, &wanted)?;
-    in_process::close(&second)
+    in_process::close(&second)?;
+    drop((first, second));
+
+    // While nobody runs there is another one, and more in those that are known.
+    broker.create_topic(&topic("africa"), 2).await?;
+    broker.write_lines(&topic("africa"), lines("africa").iter().map(String::as_str))?;
+    broker.write_lines(&topic("eu"), ["last"])?;
+    wanted.extend(lines("africa").into_iter().chain(["last".to_owned()]));
+    let again = start(0)?;
+    expect(&broker, &output, &wanted)?;
+    in_process::close(&again)
 }
 
 #[tokio::test]
-async fn dead_letters_are_written_with_what_happened_in_the_same_transaction() -> anyhow::Result<()> {
+async fn dead_letters_are_written_once_with_what_happened_by_two_instances_and_after_a_restart() -> anyhow::Result<()> {
     use rdkafka::Message;
     use rdkafka::consumer::{BaseConsumer, Consumer};
     use rdkafka::message::Headers as _;
 
     let Some(broker) = Broker::get() else { return Ok(()) };
     let (input, output, dead) = (broker.unique("lines"), broker.unique("numbers"), broker.unique("dead"));
-    for topic in [&input, &output, &dead] {
-        broker.create_topic(topic, 1).await?;
+    broker.create_topic(&input, 2).await?;
+    broker.create_topic(&output, 1).await?;
+    broker.create_topic(&dead, 1).await?;
+    let (id, dirs) = (broker.unique("letters"), [tempfile::tempdir()?, tempfile::tempdir()?]);
+    let start = |at: usize| {
+        let builder = StreamsBuilder::new();
+        let lines: KStream<String, String> = builder.stream(input.as_str());
+        lines.try_map_values(|line| Ok(line.parse::<i64>()?.to_string())).to(output.as_str());
+        let config = in_process::config(&broker, &id, dirs[at].path())
+            .deserialization_exception_handler(LogAndContinue)
+            .processing_exception_handler(LogAndContinue)
+            .errors_dead_letter_queue_topic_name(dead.as_str());
+        let streams = KafkaStreams::new(builder.build()?, config)?;
+        streams.start()?;
+        anyhow::Ok(streams)
+    };
+    let at = |partition: i32, record: Written| Written { partition: Some(partition), ..record };
+    let both = [start(0)?, start(1)?];
+    for streams in &both {
+        in_process::until_running(streams).await?;
     }
-    let dir = tempfile::tempdir()?;
-    let id = broker.unique("letters");
-    let builder = StreamsBuilder::new();
-    let lines: KStream<String, String> = builder.stream(input.as_str());
-    lines.try_map_values(|line| Ok(line.parse::<i64>()?.to_string())).to(output.as_str());
-    let config = in_process::config(&broker, &id, dir.path())
-        .deserialization_exception_handler(LogAndContinue)
-        .processing_exception_handler(LogAndContinue)
-        .errors_dead_letter_queue_topic_name(dead.as_str());
-    let streams = KafkaStreams::new(builder.build()?, config)?;
-    streams.start()?;
     let unreadable = Written::of("bytes", [0xff, 0xfe]);
-    broker.write(&input, [Written::of("a", "1"), Written::of("b", "two"), unreadable, Written::of("c", "3")])?;
+    broker.write(&input, [Written::of("a", "1"), Written::of("b", "two")].map(|record| at(0, record)))?;
+    broker.write(&input, [unreadable, Written::of("c", "3")].map(|record| at(1, record)))?;
     expect(&broker, &output, &["1".to_owned(), "3".to_owned()])?;
     broker.wait_until(|| Ok(broker.read(&dead, Isolation::ReadCommitted)?.len() == 2), "two dead letters")?;
-    in_process::close(&streams)?;
+    for streams in &both {
+        in_process::close(streams)?;
+    }
+    drop(both);
+    // Another life goes on behind what was put aside.
+    let again = start(0)?;
+    broker.write(&input, [at(0, Written::of("d", "four")), at(1, Written::of("e", "5"))])?;
+    expect(&broker, &output, &["1".to_owned(), "3".to_owned(), "5".to_owned()])?;
+    broker.wait_until(|| Ok(broker.read(&dead, Isolation::ReadCommitted)?.len() >= 3), "one dead letter more")?;
+    in_process::close(&again)?;
+    anyhow::ensure!(broker.read(&dead, Isolation::ReadCommitted)?.len() == 3, "a dead letter was written twice");
 
     let consumer: BaseConsumer =
         broker.client().set("group.id", "reader").set("auto.offset.reset", "earliest").create()?;
@@ -184,17 +212,19 @@ async fn dead_letters_are_written_with_what_happened_in_the_same_transaction() -
                 let headers: BTreeMap<String, String> = headers.unwrap_or_default();
                 letters.push((message.key().map(<[u8]>::to_vec), message.payload().map(<[u8]>::to_vec), headers));
             }
-            Ok(letters.len() == 2)
+            Ok(letters.len() == 3)
         },
-        "both are read",
+        "all are read",
     )?;
-    for ((key, value, headers), (wanted_key, wanted_value, offset)) in
-        letters.iter().zip([("b", &b"two"[..], "1"), ("bytes", &[0xff, 0xfe][..], "2")])
-    {
+    // Those of the two partitions may be in either order.
+    letters.sort();
+    let wanted = [("b", &b"two"[..], "0", "1"), ("bytes", &[0xff, 0xfe][..], "1", "0"), ("d", &b"four"[..], "0", "2")];
+    for ((key, value, headers), (wanted_key, wanted_value, partition, offset)) in letters.iter().zip(wanted) {
         anyhow::ensure!(key.as_deref() == Some(wanted_key.as_bytes()) && value.as_deref() == Some(wanted_value));
         let said = |name: &str| headers.get(name).map(String::as_str).unwrap_or_default();
         anyhow::ensure!(said("__streams.errors.topic") == input, "{headers:?}");
-        anyhow::ensure!(said("__streams.errors.partition") == "0" && said("__streams.errors.offset") == offset);
+        let place = (said("__streams.errors.partition"), said("__streams.errors.offset"));
+        anyhow::ensure!(place == (partition, offset), "{headers:?}");
         for name in ["exception", "message", "stacktrace"] {
             anyhow::ensure!(!said(&format!("__streams.errors.{name}")).is_empty(), "{name}: {headers:?}");
         }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 
+use super::error::ConfigError;
 use super::secret::REDACTED;
 use super::value::ValueType;
 use super::{client_key, key, librdkafka, properties};
@@ -16,6 +18,22 @@ impl PropertyMap {
     /// An empty map.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The map in a file with the syntax of Java's `.properties` files, in UTF-8. Keys and values are not looked at.
+    ///
+    /// # Errors
+    /// [`ConfigError::File`] when it cannot be read, and [`ConfigError::Syntax`] when it is no properties file.
+    pub fn read_file(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        let path = path.as_ref();
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
+        let entries = properties::read(&text).map_err(|fault| ConfigError::Syntax {
+            path: path.to_owned(),
+            line: fault.line,
+            what: fault.what.to_owned(),
+        })?;
+        Ok(entries.into_iter().collect())
     }
 
     /// The value of `key`, secret or not.

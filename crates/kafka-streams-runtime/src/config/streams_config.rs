@@ -13,7 +13,6 @@ use kafka_streams_core::handler::{
 use super::error::ConfigError;
 use super::jaas;
 use super::key::{CLIENT_TAG_PREFIX, MEMORY_BUDGET_BYTES};
-use super::properties;
 use super::property_map::PropertyMap;
 use super::secret::Secret;
 use super::security::{SaslMechanism, SecurityProtocol};
@@ -74,14 +73,7 @@ impl StreamsConfig {
     /// [`ConfigError::File`] when it cannot be read, [`ConfigError::Syntax`] when it is no properties file, and
     /// [`ConfigError::Invalid`] with everything that is wrong.
     pub fn from_properties_file(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
-        let path = path.as_ref();
-        let text =
-            std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
-        let entries = properties::read(&text).map_err(|fault| ConfigError::Syntax {
-            path: path.to_owned(),
-            line: fault.line,
-            what: fault.what.to_owned(),
-        })?;
+        let entries = PropertyMap::read_file(path)?;
         Self::from_properties(entries)
     }
 
