@@ -5,9 +5,10 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use kafka_streams_naming::{Diff, Verdict, diff, render};
+use kafka_streams_naming::{Diff, diff, render};
 
-use crate::golden::{read_manifest, write_file};
+use crate::check::Check;
+use crate::golden::{read_manifest, shown, write_file};
 use crate::{Golden, GoldenError};
 
 /// Compares topologies with what runs
@@ -31,26 +32,14 @@ enum Action {
     },
     /// Print the manifest of a topology
     Manifest {
-        /// The topology
-        name: String,
+        /// The topology; may be left out if there is one only
+        name: Option<String>,
     },
     /// Draw a topology
     Graph(Graph),
     /// Tell topics of an application that no version expects any more; needs the right to describe topics only
     #[cfg(feature = "orphans")]
     Orphans(crate::orphans::Orphans),
-}
-
-#[derive(Debug, Args)]
-struct Check {
-    /// The topologies; without a name: all of them
-    names: Vec<String>,
-    /// Accept the differences: write the golden files anew
-    #[arg(long)]
-    bless: bool,
-    /// How differences are written
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
 }
 
 #[derive(Debug, Args)]
@@ -83,7 +72,7 @@ struct Graph {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
+pub(crate) enum Format {
     /// For people
     Text,
     /// For programs
@@ -108,9 +97,8 @@ impl Command {
                 Ok(0)
             }
             Action::Manifest { name } => {
-                for name in golden.chosen(std::slice::from_ref(name))? {
-                    write!(output, "{}", golden.build(name)?.to_manifest().to_json())?;
-                }
+                let name = golden.only(name.as_deref())?;
+                write!(output, "{}", golden.build(name)?.to_manifest().to_json())?;
                 Ok(0)
             }
             Action::Graph(graph) => graph.run(golden, output),
@@ -120,54 +108,10 @@ impl Command {
     }
 }
 
-impl Check {
-    fn run(&self, golden: &Golden, output: &mut dyn Write) -> Result<u8, GoldenError> {
-        let mut worst = Verdict::Same;
-        for name in golden.chosen(&self.names)? {
-            worst = worst.max(self.check(golden, name, output)?);
-        }
-        Ok(if self.bless { Verdict::Same } else { worst }.exit_code())
-    }
-
-    /// Compares one topology, and writes its golden file if that is wanted.
-    fn check(&self, golden: &Golden, name: &str, output: &mut dyn Write) -> Result<Verdict, GoldenError> {
-        let file = golden.golden_file(name);
-        let manifest = golden.build(name)?.to_manifest();
-        let previous = golden.read_golden(name)?;
-        let verdict = match &previous {
-            Some(previous) => {
-                let diff = diff(previous, &manifest);
-                if self.format == Format::Text {
-                    write!(output, "{name}: ")?;
-                }
-                write!(output, "{}", self.format.write(&diff, &file.display().to_string()))?;
-                diff.verdict
-            }
-            None if self.bless => Verdict::Same,
-            None => {
-                writeln!(output, "{name}: there is no {}; `golden --bless` writes it", file.display())?;
-                Verdict::NeedsThought
-            }
-        };
-        if self.bless && previous.as_ref() != Some(&manifest) {
-            write_file(&file, &manifest.to_json())?;
-            writeln!(output, "{name}: wrote {}", file.display())?;
-        }
-        // What is equal in meaning may still be different in writing, and would be a difference later.
-        match previous {
-            Some(previous) if verdict == Verdict::Same && previous != manifest && !self.bless => {
-                writeln!(output, "{name}: details differ that no deploy can break; `golden --bless` writes them")?;
-                Ok(Verdict::Harmless)
-            }
-            _ => Ok(verdict),
-        }
-    }
-}
-
 impl Compare {
     fn run(&self, output: &mut dyn Write) -> Result<u8, GoldenError> {
         let diff = diff(&read_manifest(&self.old)?, &read_manifest(&self.new)?);
-        write!(output, "{}", self.format.write(&diff, &self.new.display().to_string()))?;
+        write!(output, "{}", self.format.write(&diff, &shown(&self.new)))?;
         Ok(diff.verdict.exit_code())
     }
 }

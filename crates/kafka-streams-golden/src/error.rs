@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use kafka_streams_naming::ManifestError;
 
+use crate::golden::shown;
+
 /// An error of a command, as against a difference that it found.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -34,7 +36,7 @@ pub enum GoldenError {
         reason: String,
     },
     /// A file cannot be read or written.
-    #[error("cannot {action} {}: {error}", path.display())]
+    #[error("cannot {action} {}: {error}", shown(path))]
     File {
         /// `read` or `write`.
         action: &'static str,
@@ -44,7 +46,7 @@ pub enum GoldenError {
         error: std::io::Error,
     },
     /// A file holds no manifest.
-    #[error("{}: {error}", path.display())]
+    #[error("{}: {error}", shown(path))]
     Manifest {
         /// The file.
         path: PathBuf,

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
 
 use kafka_streams_naming::Manifest;
@@ -99,6 +99,11 @@ impl Golden {
                 let _ = error.print();
                 ExitCode::SUCCESS
             }
+            Err(GoldenError::Arguments(error)) => {
+                // It has its own words, and its own "error:".
+                let _ = error.print();
+                ExitCode::from(FAILED)
+            }
             Err(error) => {
                 let _ = writeln!(std::io::stderr(), "error: {error}");
                 ExitCode::from(FAILED)
@@ -162,13 +167,14 @@ impl Golden {
         self.directory.join(format!("{name}.json"))
     }
 
-    /// The manifest of a topology's golden file, if there is one.
+    /// The manifest of a topology's golden file. `None` if there is none, or an empty one, with which a program begins
+    /// that includes the file.
     pub(crate) fn read_golden(&self, name: &str) -> Result<Option<Manifest>, GoldenError> {
         let path = self.golden_file(name);
-        match path.try_exists() {
-            Ok(true) => read_manifest(&path).map(Some),
-            Ok(false) => Ok(None),
-            Err(error) => Err(GoldenError::File { action: "read", path, error }),
+        match path.metadata() {
+            Ok(file) if file.is_file() && file.len() == 0 => Ok(None),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            _ => read_manifest(&path).map(Some),
         }
     }
 }
@@ -178,6 +184,20 @@ impl std::fmt::Debug for Golden {
         let names: Vec<&str> = self.topologies.iter().map(|(name, _)| name.as_str()).collect();
         f.debug_struct("Golden").field("directory", &self.directory).field("topologies", &names).finish()
     }
+}
+
+/// A path as people read it: from the working directory if it lies there, without `..` on the way.
+pub(crate) fn shown(path: &Path) -> String {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match (part, plain.components().next_back()) {
+            (Component::ParentDir, Some(Component::Normal(_))) => drop(plain.pop()),
+            _ => plain.push(part),
+        }
+    }
+    let here = std::env::current_dir().ok();
+    let relative = here.as_deref().and_then(|here| plain.strip_prefix(here).ok());
+    relative.unwrap_or(&plain).display().to_string()
 }
 
 pub(crate) fn read_manifest(path: &Path) -> Result<Manifest, GoldenError> {

@@ -27,6 +27,7 @@
 //!
 //! What is absent: this crate deletes no topic and writes to no broker. It knows no operator and runs nothing.
 
+mod check;
 mod command;
 mod error;
 mod golden;

@@ -96,7 +96,7 @@ fn two_manifests_are_compared_in_three_formats() {
     let directory = tempfile::tempdir().unwrap();
     let mut files = Vec::new();
     for (name, version) in [("old.json", FIRST), ("new.json", Version { store: Some("totals"), ..FIRST })] {
-        let (_, text) = run(&golden(directory.path(), version), &["manifest", "words"]);
+        let (_, text) = run(&golden(directory.path(), version), &["manifest"]);
         let path = directory.path().join(name);
         std::fs::write(&path, text).unwrap();
         files.push(path.to_str().unwrap().to_owned());
@@ -108,6 +108,28 @@ fn two_manifests_are_compared_in_three_formats() {
         assert!(text.starts_with(begins), "{text}");
     }
     assert_eq!(run(&golden, &["diff", &files[0], &files[0]]), (0, "no difference\n".to_owned()));
+}
+
+#[test]
+fn all_topologies_are_one_document_for_programs() {
+    let directory = tempfile::tempdir().unwrap();
+    assert_eq!(run(&golden(directory.path(), FIRST), &["golden", "--bless"]).0, 0);
+    // A program that includes its golden file begins with an empty one.
+    std::fs::write(directory.path().join("new.json"), "").unwrap();
+    let renamed = Version { store: Some("totals"), ..FIRST };
+    let both = golden(directory.path(), renamed).topology("new", || topology(FIRST, None));
+    let (code, text) = run(&both, &["golden", "--format", "json"]);
+    let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let at = |pointer: &str| report.pointer(pointer).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
+    assert_eq!(code, 3);
+    assert_eq!((at("/verdict"), at("/topologies/0/changes/0/class")), ("loses-state".into(), "renamed".into()));
+    assert_eq!((at("/topologies/1/name"), at("/topologies/1/finding")), ("new".into(), "no-golden-file".into()));
+    let (code, text) = run(&both, &["golden", "--format", "github"]);
+    assert_eq!((code, text.lines().count()), (3, 2), "{text}");
+    assert!(text.starts_with("::error file=") && text.contains("\n::warning title=no golden file::"), "{text}");
+    assert_eq!(run(&both, &["golden", "new", "--bless", "--format", "json"]).0, 0);
+    assert_eq!(run(&both, &["golden", "new"]), (0, "new: no difference\n".to_owned()));
+    assert!(matches!(both.run(["graph"], &mut Vec::new()), Err(GoldenError::WhichTopology { .. })));
 }
 
 #[test]
