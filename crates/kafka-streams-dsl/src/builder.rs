@@ -80,7 +80,9 @@ impl StreamsBuilder {
     {
         let topics = topics.into_topics();
         let mut graph = self.graph.lock();
-        topics.iter().for_each(|topic| graph.check("topic", topic));
+        for topic in &topics {
+            graph.check("topic", topic);
+        }
         drop(graph);
         self.do_stream(topics, None, consumed)
     }

@@ -3,7 +3,7 @@
 use std::panic::Location;
 use std::sync::Arc;
 
-use kafka_streams_naming::UnnamedResource;
+use kafka_streams_naming::{NameError, UnnamedResource};
 use kafka_streams_topology::TopologyError;
 
 /// A topology that cannot be built.
@@ -50,6 +50,16 @@ pub enum BuildError {
         first: &'static Location<'static>,
         /// Where it was given again.
         second: &'static Location<'static>,
+    },
+    /// A name that was given breaks a rule of names.
+    #[error("the name of the {what} at {place} is not legal: {error}")]
+    IllegalName {
+        /// `node`, `store`, `repartition topic` or `topic`.
+        what: &'static str,
+        /// Which rule it breaks.
+        error: NameError,
+        /// Where it was given: file, line and column.
+        place: &'static Location<'static>,
     },
     /// Stores or repartition topics have no name of their own, which the builder was told to insist on.
     #[error(

@@ -4,10 +4,11 @@
 //! (`InternalStreamsBuilder` of the JVM), because whether a table needs a store, or old values, is only known at the end.
 
 use std::collections::BTreeMap;
+use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kafka_streams_naming::{NameGenerator, Naming, check_name, is_generated_repartition_prefix, repartition_name};
-use kafka_streams_topology::{Draft, EdgeTypes, OffsetReset, TopicPattern, TopologyError};
+use kafka_streams_topology::{Draft, EdgeTypes, OffsetReset, TopicPattern};
 
 use crate::BuildError;
 use crate::given_names::GivenNames;
@@ -253,7 +254,7 @@ impl Graph {
             self.errors.push(error);
         }
         if let Err(error) = check_name(name) {
-            self.errors.push(TopologyError::IllegalName { what, error }.into());
+            self.errors.push(BuildError::IllegalName { what, error, place: Location::caller() });
         }
     }
 

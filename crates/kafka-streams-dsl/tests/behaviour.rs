@@ -367,6 +367,44 @@ fn mistakes_that_only_the_whole_shows_are_reported_too() {
 }
 
 #[test]
+fn names_that_break_the_rules_are_reported_with_their_places() {
+    let builder = StreamsBuilder::new();
+    let first = line!() + 1;
+    let lines = builder.stream::<String, String>(["fine", "not fine"]);
+    builder.table::<String, String>("ta/ble");
+    builder.global_table::<String, String>("glo:bal");
+    let grouped = lines.map_named("a b", |k, v| (k, v)).group_by_key(Grouped::named("c d"));
+    grouped.count(Materialized::named("e f"));
+    grouped.windowed_by(minutes()).count(Materialized::named("g h"));
+    lines.to_table_with(Materialized::named(".."));
+    lines.repartition(kafka_streams_dsl::Repartitioned::named("i j")).to("k l");
+    lines.split_named("m n").no_default_branch();
+    let BuildError::Several { errors } = builder.build().unwrap_err() else { panic!() };
+    let mut told = Vec::new();
+    for error in &errors {
+        let BuildError::IllegalName { what, place, .. } = error else { panic!("{error}") };
+        assert!(place.file().ends_with("behaviour.rs") && error.to_string().contains("behaviour.rs:"), "{error}");
+        told.push((*what, place.line() - first));
+    }
+    assert_eq!(
+        told,
+        [
+            ("topic", 0),
+            ("topic", 1),
+            ("topic", 2),
+            ("node", 3),
+            ("store", 4),
+            ("repartition topic", 4),
+            ("store", 5),
+            ("store", 6),
+            ("repartition topic", 7),
+            ("topic", 7),
+            ("node", 8),
+        ]
+    );
+}
+
+#[test]
 fn names_that_are_given_twice_are_reported_with_both_places() {
     let builder = StreamsBuilder::new();
     let lines = builder.stream_with::<String, String>("lines", kafka_streams_dsl::Consumed::named("read"));

@@ -44,6 +44,7 @@ fn of_build(error: &BuildError) -> JvmError {
         // The JVM throws at the first.
         BuildError::Several { errors } => errors.first().map_or_else(|| other(error), of_build),
         BuildError::Topology(error) => of_topology(error),
+        BuildError::IllegalName { error, .. } => topology(illegal_name(error)),
         BuildError::DuplicateName { what: "store", name, .. } => {
             topology(format!("StateStore {name} is already added."))
         }
