@@ -41,7 +41,7 @@ pub use failure::{Failure, FailureKind, Step};
 pub use fixed_key::{FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, KeepingKeys};
 pub use headers::{Header, Headers};
 pub use node::{Children, Input, Lifecycle, NodeId, ProcessorNode, Receive};
-pub use output::{Draft, NoSuchPartition, Output, OutputRecord, RouteId};
+pub use output::{Draft, NoSuchPartition, Output, OutputOverflow, OutputRecord, OverflowError, RouteId};
 pub use partitioner::{PartitionChoice, Partitions, explicit, murmur2};
 pub use processor::Processor;
 pub use processor_metadata::ProcessorMetadata;

@@ -4,10 +4,18 @@
 //! producer between input records. So a send allocates nothing, and its order is the order of processing.
 
 use std::collections::VecDeque;
+use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
 use crate::{Headers, PartitionChoice, Partitions, SerdeError, Timestamp};
+
+mod chunk;
+
+use chunk::{Chunk, Entry};
+
+/// The most bytes that overflow at once.
+const MAX_CHUNK: usize = 4 << 20;
 
 /// Where an output record goes: an index into the task's routes (its sinks and its stores' changelogs).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,16 +52,61 @@ pub struct OutputRecord<'a> {
     pub value: Option<&'a [u8]>,
 }
 
+/// Where an [`Output`] puts what one step sends beyond its bound: chunks, which come back in the order in which they went.
+pub trait OutputOverflow: fmt::Debug {
+    /// Puts a chunk behind all others.
+    ///
+    /// # Errors
+    /// It cannot be kept; it is as if it had not come.
+    fn push(&mut self, chunk: &[u8]) -> Result<(), Box<dyn Error + Send + Sync>>;
+
+    /// Takes the oldest chunk and appends it to `into`.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be read.
+    fn pop(&mut self, into: &mut Vec<u8>) -> Result<(), Box<dyn Error + Send + Sync>>;
+
+    /// Forgets all chunks.
+    fn clear(&mut self);
+}
+
+/// Why an output's records did not come back from where they [overflowed](OutputOverflow) to.
+#[derive(Debug, thiserror::Error)]
+#[error("records that were to be sent cannot be read back: {0}")]
+pub struct OverflowError(#[source] Box<dyn Error + Send + Sync>);
+
 /// The output buffer of a task.
+///
+/// It has no bound by itself. With [`bounded`](Output::bounded), records beyond the bound lie in chunks elsewhere:
+///
+/// ```text
+/// take ◀── front ◀── chunks that overflowed ◀── back ◀── send
+/// ```
 #[derive(Debug, Default)]
 pub struct Output {
-    bytes: Vec<u8>,
-    entries: Vec<Entry>,
-    taken: usize,
+    /// The oldest records, and all of them as long as nothing has overflowed.
+    front: Chunk,
+    overflow: Option<Overflow>,
     /// The topics that were chosen for records so far; a route of one stays good for the life of the task.
     dynamic: Vec<DynamicTopic>,
     /// Choices of partitions that wait for the number of partitions, in the order of their records.
     waiting: VecDeque<WaitingChoice>,
+}
+
+#[derive(Debug)]
+struct Overflow {
+    /// How many bytes of records are kept in memory.
+    bound: usize,
+    place: Box<dyn OutputOverflow>,
+    /// How many chunks lie there, and how many records they hold.
+    chunks: usize,
+    records: usize,
+    /// The newest records, which follow those of the chunks.
+    back: Chunk,
+    /// The bytes of a chunk on its way.
+    encoded: Vec<u8>,
+    /// The place has refused a chunk: from then on memory must do.
+    refused: bool,
 }
 
 #[derive(Debug)]
@@ -75,69 +128,63 @@ impl fmt::Debug for WaitingChoice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoSuchPartition(pub i32);
 
-#[derive(Clone, Debug)]
-struct Entry {
-    route: RouteId,
-    partition: PartitionChoice,
-    timestamp: Option<Timestamp>,
-    headers: Headers,
-    start: usize,
-    key_end: usize,
-    value_end: usize,
-    key_null: bool,
-    value_null: bool,
-}
-
 impl Output {
+    /// An output that keeps about `bound` bytes of records in memory, and more than that in `place`.
+    pub fn bounded(bound: usize, place: Box<dyn OutputOverflow>) -> Self {
+        let (back, encoded) = (Chunk::default(), Vec::new());
+        let overflow = Overflow { bound, place, chunks: 0, records: 0, back, encoded, refused: false };
+        Output { overflow: Some(overflow), ..Output::default() }
+    }
+
     /// Begins a record; it becomes part of the output with [`Draft::send`] and leaves no trace without.
     pub fn draft(&mut self) -> Draft<'_> {
-        let start = self.bytes.len();
-        Draft { output: self, start, key_end: start, key_null: true, value_null: true, sent: false }
+        let (chunk, waiting) = self.tail();
+        let start = chunk.bytes.len();
+        Draft { chunk, waiting, start, key_end: start, key_null: true, value_null: true, sent: false }
     }
 
     /// Appends a record whose bytes are at hand.
     pub fn send(&mut self, record: OutputRecord<'_>) {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(record.key.unwrap_or_default());
-        let key_end = self.bytes.len();
-        self.bytes.extend_from_slice(record.value.unwrap_or_default());
-        self.entries.push(Entry {
-            route: record.route,
-            partition: record.partition,
-            timestamp: record.timestamp,
-            headers: record.headers.clone(),
-            start,
-            key_end,
-            value_end: self.bytes.len(),
-            key_null: record.key.is_none(),
-            value_null: record.value.is_none(),
-        });
+        self.tail().0.send(record);
     }
 
-    /// The oldest record that was not yet [taken](Output::take).
+    /// Where the next record goes.
+    #[inline]
+    fn tail(&mut self) -> (&mut Chunk, &mut VecDeque<WaitingChoice>) {
+        let chunk = match &mut self.overflow {
+            Some(overflow) if overflow.is_wanted(&self.front) => overflow.tail(),
+            _ => &mut self.front,
+        };
+        (chunk, &mut self.waiting)
+    }
+
+    /// Brings back records that have overflowed, if the ones in memory are all taken. To be called before
+    /// [`first`](Output::first).
+    ///
+    /// # Errors
+    /// They cannot be read: records are lost, and the task must begin anew from what is committed.
+    #[inline]
+    pub fn refill(&mut self) -> Result<(), OverflowError> {
+        match &mut self.overflow {
+            Some(overflow) if self.front.len() == 0 && overflow.len() > 0 => overflow.refill(&mut self.front),
+            _ => Ok(()),
+        }
+    }
+
+    /// The oldest record that was not yet [taken](Output::take); `None` also if it has to be brought
+    /// [back](Output::refill).
     pub fn first(&self) -> Option<OutputRecord<'_>> {
-        let entry = self.entries.get(self.taken)?;
-        Some(OutputRecord {
-            route: entry.route,
-            partition: entry.partition,
-            timestamp: entry.timestamp,
-            headers: &entry.headers,
-            key: (!entry.key_null).then(|| &self.bytes[entry.start..entry.key_end]),
-            value: (!entry.value_null).then(|| &self.bytes[entry.key_end..entry.value_end]),
-        })
+        self.front.first()
     }
 
     /// Removes the record that [`first`](Output::first) shows.
     pub fn take(&mut self) {
-        self.taken += 1;
-        if self.taken >= self.entries.len() {
-            self.clear();
-        }
+        self.front.take();
     }
 
     /// Number of records waiting.
     pub fn len(&self) -> usize {
-        self.entries.len() - self.taken
+        self.front.len() + self.overflow.as_ref().map_or(0, Overflow::len)
     }
 
     /// Whether no record waits.
@@ -147,10 +194,11 @@ impl Output {
 
     /// Forgets all records, keeping the memory for the next ones.
     pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.entries.clear();
+        self.front.clear();
         self.waiting.clear();
-        self.taken = 0;
+        if let Some(overflow) = &mut self.overflow {
+            overflow.clear();
+        }
     }
 
     /// The route to a topic that was chosen for a record.
@@ -187,35 +235,75 @@ impl Output {
     /// The partitioner chose a partition that there is not; the record is still the first, and is to be
     /// [taken](Output::take).
     pub fn settle_first(&mut self, partitions: i32) -> Result<(), NoSuchPartition> {
-        let Some(entry) = self.entries.get(self.taken) else { return Ok(()) };
-        let PartitionChoice::Waiting(hash) = entry.partition else { return Ok(()) };
+        let Some(PartitionChoice::Waiting(hash)) = self.front.first_entry().map(|entry| entry.partition) else {
+            return Ok(());
+        };
         let Some(WaitingChoice(choose)) = self.waiting.pop_front() else { return Ok(()) };
         let by_key = hash.map_or(PartitionChoice::Any, PartitionChoice::ByHash);
         let chosen = choose(partitions).resolve(by_key, partitions);
-        let entry = entry.clone();
-        let choices = match chosen {
-            Ok(choices) => choices,
-            Err(error) => {
-                // No second choice is to be waited for.
-                if let Some(first) = self.entries.get_mut(self.taken) {
-                    first.partition = PartitionChoice::Any;
+        // After an error no second choice is to be waited for.
+        self.front.replace_first(chosen.as_ref().map_or_else(|_| vec![PartitionChoice::Any], Vec::clone));
+        chosen.map(drop)
+    }
+}
+
+impl Overflow {
+    /// Whether new records go here: the memory is full, or older ones are here.
+    #[inline]
+    fn is_wanted(&self, front: &Chunk) -> bool {
+        self.len() > 0 || (front.size() >= self.bound && !self.refused)
+    }
+
+    fn len(&self) -> usize {
+        self.records + self.back.len()
+    }
+
+    /// Where the next record goes, after what is there has made room for it.
+    fn tail(&mut self) -> &mut Chunk {
+        let full = self.back.size() >= (self.bound / 4).clamp(1, MAX_CHUNK);
+        if full && !self.refused {
+            self.encoded.clear();
+            self.back.encode(&mut self.encoded);
+            match self.place.push(&self.encoded) {
+                Ok(()) => {
+                    self.chunks += 1;
+                    self.records += self.back.len();
+                    self.back.clear();
                 }
-                return Err(error);
+                Err(error) => {
+                    self.refused = true;
+                    tracing::warn!(error = %error, "what a step sends beyond its memory stays in memory");
+                }
             }
-        };
-        let copies = choices.into_iter().map(|partition| Entry { partition, ..entry.clone() });
-        self.entries.splice(self.taken..=self.taken, copies);
-        if self.taken >= self.entries.len() {
-            self.clear();
         }
+        &mut self.back
+    }
+
+    fn refill(&mut self, front: &mut Chunk) -> Result<(), OverflowError> {
+        if self.chunks == 0 {
+            std::mem::swap(front, &mut self.back);
+            return Ok(());
+        }
+        self.encoded.clear();
+        self.place.pop(&mut self.encoded).map_err(OverflowError)?;
+        front.decode(&self.encoded).ok_or_else(|| OverflowError("they have changed".into()))?;
+        self.chunks -= 1;
+        self.records = self.records.saturating_sub(front.len());
         Ok(())
+    }
+
+    fn clear(&mut self) {
+        self.back.clear();
+        self.place.clear();
+        (self.chunks, self.records) = (0, 0);
     }
 }
 
 /// A record being written into an [`Output`].
 #[derive(Debug)]
 pub struct Draft<'o> {
-    output: &'o mut Output,
+    chunk: &'o mut Chunk,
+    waiting: &'o mut VecDeque<WaitingChoice>,
     start: usize,
     key_end: usize,
     key_null: bool,
@@ -229,11 +317,11 @@ impl Draft<'_> {
     /// # Errors
     /// What `write` returned.
     pub fn key(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), SerdeError>) -> Result<&[u8], SerdeError> {
-        self.output.bytes.truncate(self.start);
-        write(&mut self.output.bytes)?;
-        self.key_end = self.output.bytes.len();
+        self.chunk.bytes.truncate(self.start);
+        write(&mut self.chunk.bytes)?;
+        self.key_end = self.chunk.bytes.len();
         self.key_null = false;
-        Ok(&self.output.bytes[self.start..self.key_end])
+        Ok(&self.chunk.bytes[self.start..self.key_end])
     }
 
     /// Writes the value; without this call it is null.
@@ -241,15 +329,15 @@ impl Draft<'_> {
     /// # Errors
     /// What `write` returned.
     pub fn value(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), SerdeError>) -> Result<(), SerdeError> {
-        self.output.bytes.truncate(self.key_end);
-        write(&mut self.output.bytes)?;
+        self.chunk.bytes.truncate(self.key_end);
+        write(&mut self.chunk.bytes)?;
         self.value_null = false;
         Ok(())
     }
 
     /// The key's bytes so far; `None` if it is null.
     pub fn key_bytes(&self) -> Option<&[u8]> {
-        (!self.key_null).then(|| &self.output.bytes[self.start..self.key_end])
+        (!self.key_null).then(|| &self.chunk.bytes[self.start..self.key_end])
     }
 
     /// Makes the record part of the output.
@@ -263,11 +351,11 @@ impl Draft<'_> {
             headers,
             start,
             key_end,
-            value_end: self.output.bytes.len(),
+            value_end: self.chunk.bytes.len(),
             key_null: self.key_null,
             value_null: self.value_null,
         };
-        self.output.entries.push(entry);
+        self.chunk.entries.push(entry);
     }
 }
 
@@ -282,7 +370,7 @@ impl Draft<'_> {
         headers: &Headers,
     ) {
         self.sent = !partitions.is_empty();
-        let (start, key_end, value_end) = (self.start, self.key_end, self.output.bytes.len());
+        let (start, key_end, value_end) = (self.start, self.key_end, self.chunk.bytes.len());
         let (key_null, value_null) = (self.key_null, self.value_null);
         let entry = |partition: &PartitionChoice| Entry {
             route,
@@ -295,7 +383,7 @@ impl Draft<'_> {
             key_null,
             value_null,
         };
-        self.output.entries.extend(partitions.iter().map(entry));
+        self.chunk.entries.extend(partitions.iter().map(entry));
     }
 
     /// Makes the record part of the output; `choose` is asked for its partitions once their number is known.
@@ -307,7 +395,7 @@ impl Draft<'_> {
         hash: Option<u32>,
         choose: impl FnOnce(i32) -> Partitions + 'static,
     ) {
-        self.output.waiting.push_back(WaitingChoice(Box::new(choose)));
+        self.waiting.push_back(WaitingChoice(Box::new(choose)));
         self.send(route, PartitionChoice::Waiting(hash), timestamp, headers);
     }
 }
@@ -315,7 +403,7 @@ impl Draft<'_> {
 impl Drop for Draft<'_> {
     fn drop(&mut self) {
         if !self.sent {
-            self.output.bytes.truncate(self.start);
+            self.chunk.bytes.truncate(self.start);
         }
     }
 }
@@ -399,6 +487,108 @@ mod tests {
         assert_eq!(output.settle_first(2), Err(NoSuchPartition(2)));
         output.take();
         assert!(output.is_empty());
+    }
+
+    /// Chunks in memory; after `room` of them it is full.
+    #[derive(Debug)]
+    struct Chunks {
+        kept: VecDeque<Vec<u8>>,
+        room: usize,
+    }
+
+    impl OutputOverflow for Chunks {
+        fn push(&mut self, chunk: &[u8]) -> Result<(), Box<dyn Error + Send + Sync>> {
+            self.room = self.room.checked_sub(1).ok_or("no room is left")?;
+            self.kept.push_back(chunk.to_vec());
+            Ok(())
+        }
+
+        fn pop(&mut self, into: &mut Vec<u8>) -> Result<(), Box<dyn Error + Send + Sync>> {
+            into.extend(self.kept.pop_front().ok_or("nothing is there")?);
+            Ok(())
+        }
+
+        fn clear(&mut self) {
+            self.kept.clear();
+        }
+    }
+
+    fn bounded(room: usize) -> Output {
+        Output::bounded(500, Box::new(Chunks { kept: VecDeque::new(), room }))
+    }
+
+    /// A record with everything that a record can have, the `n`th.
+    fn send(output: &mut Output, n: u32) {
+        let key = n.to_le_bytes();
+        let mut headers = Headers::new();
+        if n.is_multiple_of(3) {
+            headers.add("trace", Some(key.to_vec()));
+            headers.add("", None);
+        }
+        let partition = match n % 4 {
+            0 => PartitionChoice::Explicit(-1 + i32::try_from(n).unwrap()),
+            1 => PartitionChoice::ByHash(n),
+            2 => PartitionChoice::Any,
+            _ => PartitionChoice::Waiting((n % 8 == 3).then_some(n)),
+        };
+        if matches!(partition, PartitionChoice::Waiting(_)) {
+            output.waiting.push_back(WaitingChoice(Box::new(move |_| Partitions::One(n.cast_signed()))));
+        }
+        output.send(OutputRecord {
+            route: RouteId(n),
+            partition,
+            timestamp: (!n.is_multiple_of(5)).then(|| i64::from(n) - 2),
+            headers: &headers,
+            key: (!n.is_multiple_of(7)).then_some(&key),
+            value: (!n.is_multiple_of(2)).then_some(b"a value"),
+        });
+    }
+
+    /// All that is there, as text; what waits is settled.
+    fn read(output: &mut Output, most: usize) -> Vec<String> {
+        let mut records = Vec::new();
+        while records.len() < most {
+            output.refill().unwrap();
+            output.settle_first(0).unwrap();
+            let Some(record) = output.first() else { break };
+            records.push(format!("{record:?}"));
+            output.take();
+        }
+        records
+    }
+
+    #[test]
+    fn what_overflows_comes_back_in_order_and_whole() {
+        for room in [usize::MAX, 3, 0] {
+            let (mut plain, mut bounded) = (Output::default(), bounded(room));
+            for (sent, taken) in [(300, 7), (5, 200), (100, 40), (1, 400)] {
+                for n in 0..sent {
+                    send(&mut plain, n);
+                    send(&mut bounded, n);
+                }
+                assert_eq!(plain.len(), bounded.len());
+                if room > 0 && sent > 100 {
+                    assert!(bounded.front.size() < 700 && bounded.overflow.as_ref().unwrap().chunks > 2);
+                }
+                assert_eq!(read(&mut bounded, taken), read(&mut plain, taken), "{room} chunks");
+            }
+            assert!(bounded.is_empty() && plain.is_empty());
+            assert!(bounded.first().is_none());
+        }
+    }
+
+    #[test]
+    fn a_forgotten_overflow_leaves_nothing_and_a_lost_one_is_an_error() {
+        let mut output = bounded(usize::MAX);
+        (0..100).for_each(|n| send(&mut output, n));
+        output.clear();
+        assert!(output.is_empty() && output.refill().is_ok() && output.first().is_none());
+        (0..100).for_each(|n| send(&mut output, n));
+        output.overflow.as_mut().unwrap().place.clear();
+        while output.first().is_some() {
+            output.take();
+        }
+        assert!(output.refill().unwrap_err().to_string().contains("nothing is there"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use kafka_streams_core::{RawRecord, TaskId, TopicId, TopicPartition};
+use kafka_streams_core::{OutputOverflow, RawRecord, TaskId, TopicId, TopicPartition};
 use kafka_streams_group::{Event, GroupMember, WorkerEvent};
 
 use crate::port::*;
@@ -964,5 +964,25 @@ impl Shared {
             failed: None,
             batching,
         }
+    }
+}
+
+/// Chunks of an output that overflowed, in memory.
+#[derive(Debug, Default)]
+pub(crate) struct Chunks(VecDeque<Vec<u8>>);
+
+impl OutputOverflow for Chunks {
+    fn push(&mut self, chunk: &[u8]) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        self.0.push_back(chunk.to_vec());
+        Ok(())
+    }
+
+    fn pop(&mut self, into: &mut Vec<u8>) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        into.extend(self.0.pop_front().ok_or("nothing has overflowed")?);
+        Ok(())
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kafka_streams_core::handler::ErrorContext;
-use kafka_streams_core::{Failure, TaskId, TopicPartition};
+use kafka_streams_core::{Failure, OverflowError, TaskId, TopicPartition};
 use kafka_streams_state::StoreError;
 
 use crate::port::BrokerError;
@@ -53,6 +53,16 @@ pub enum WorkerError {
         partition: TopicPartition,
         /// What was found.
         reason: String,
+    },
+    /// Records that a step has sent beyond its memory did not come back from the file in which they waited.
+    #[error(
+        "task {task}: {error}; look at the disk of the state directory, or give the application more memory.budget.bytes"
+    )]
+    Output {
+        /// The task that sent them.
+        task: TaskId,
+        /// What went wrong.
+        error: OverflowError,
     },
     /// A store could not be opened, restored or written.
     #[error("task {task}: store {store}: {error}")]
@@ -135,6 +145,7 @@ impl WorkerError {
             WorkerError::Production { task, .. }
             | WorkerError::Fetch { task, .. }
             | WorkerError::NoOffset { task, .. }
+            | WorkerError::Output { task, .. }
             | WorkerError::Store { task, .. }
             | WorkerError::StoreOutOfStep { task, .. } => Some(*task),
             _ => None,

@@ -19,7 +19,8 @@ use std::time::Duration;
 use kafka_streams_core::handler::Handlers;
 use kafka_streams_core::serde::{I64Serde, StringSerde};
 use kafka_streams_core::{
-    Context, Failure, Processor, Punctuation, PunctuationType, Record, Step, TaskId, TimestampExtractor, TopicPartition,
+    Context, Failure, Output, Processor, Punctuation, PunctuationType, Record, Step, TaskId, TimestampExtractor,
+    TopicPartition,
 };
 use kafka_streams_dsl::{Grouped, Materialized, StreamsBuilder};
 use kafka_streams_group::codec::{AssignmentInfo, ConsumerAssignment, ConsumerSubscription};
@@ -33,7 +34,7 @@ use kafka_streams_state::{
 };
 use kafka_streams_topology::{OffsetReset, Topology};
 
-use crate::doubles::{Chaos, FakeAdmin, FakeFetch, FakeProduce, Row, Shared};
+use crate::doubles::{Chaos, Chunks, FakeAdmin, FakeFetch, FakeProduce, Row, Shared};
 use crate::port::Group;
 use crate::restore::{Restore, RestoreEvent, RestoreTask, RestoreTickets, Restorer, RestorerConfig, StepResult};
 use crate::worker::Ports;
@@ -682,6 +683,10 @@ impl Simulation {
                 if self.plan.cached { 400 } else { 0 },
                 &MemoryBudget::new(2 * self.plan.row_bytes, 1),
             ),
+            make_output: {
+                let bound = self.plan.row_bytes / 4;
+                Box::new(move || Output::bounded(bound, Box::<Chunks>::default()))
+            },
             task_offsets: process.task_offsets.clone(),
             failed_tasks: process.failed_tasks.clone(),
             global_stores: crate::GlobalStores::new(),

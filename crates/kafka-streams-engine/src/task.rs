@@ -230,7 +230,9 @@ impl<B: FetchedBatch> Task<B> {
 
     /// Hands the output to the producer, in order.
     fn drain<P: Produce>(&mut self, produce: &mut P) -> Result<Drained, WorkerError> {
-        while let Some(record) = self.cx.output.first() {
+        loop {
+            self.cx.output.refill().map_err(|error| WorkerError::Output { task: self.id, error })?;
+            let Some(record) = self.cx.output.first() else { return Ok(Drained::All) };
             let id = record.route;
             let Some((topic, is_changelog)) = self.target(id) else {
                 return Err(WorkerError::Bug(format!("task {} has no route {}", self.id, id.0)));
@@ -275,7 +277,6 @@ impl<B: FetchedBatch> Task<B> {
             }
             self.cx.output.take();
         }
-        Ok(Drained::All)
     }
 
     /// Where a route leads, and whether it is a changelog.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use kafka_streams_core::handler::{Handlers, LogAndContinue};
 use kafka_streams_core::serde::{I64Serde, StringSerde};
 use kafka_streams_core::{
-    Context, Processor, Punctuation, PunctuationType, Record, Step, TaskId, TimestampExtractor, TopicPartition,
+    Context, Output, Processor, Punctuation, PunctuationType, Record, Step, TaskId, TimestampExtractor, TopicPartition,
 };
 use kafka_streams_dsl::{Grouped, Materialized, StreamsBuilder};
 use kafka_streams_group::{Assigned, Event, LostReason, WorkerEvent};
@@ -152,6 +152,7 @@ impl Bench {
             config: config.clone(),
             backends: Backends { persistent: Arc::new(stores.clone()), in_memory: Arc::new(stores.clone()) },
             cache: ThreadCache::new(10_000),
+            make_output: Box::new(Output::default),
             global_stores: crate::GlobalStores::new(),
             task_offsets: TaskOffsets::new(),
             failed_tasks: failed_tasks.clone(),

@@ -21,7 +21,7 @@ mod start;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use kafka_streams_core::{TaskId, TopicPartition};
+use kafka_streams_core::{Output, TaskId, TopicPartition};
 use kafka_streams_group::{Event, Revoke};
 use kafka_streams_state::{StoreBackends, StoreSpec, ThreadCache};
 use kafka_streams_topology::{Subtopology, Topology};
@@ -110,6 +110,8 @@ pub struct WorkerSetup {
     pub backends: Backends,
     /// This thread's share of the record cache.
     pub cache: ThreadCache,
+    /// Makes the output buffer of a task.
+    pub make_output: Box<dyn Fn() -> Output>,
     /// The global stores of the process, which are restored before a task is made.
     pub global_stores: GlobalStores,
     /// The tasks of the process.
@@ -187,6 +189,7 @@ pub struct Worker<P: Ports> {
     config: WorkerConfig,
     backends: Backends,
     cache: ThreadCache,
+    make_output: Box<dyn Fn() -> Output>,
     global_stores: GlobalStores,
     task_offsets: TaskOffsets,
     failed_tasks: FailedTasks,
@@ -293,6 +296,7 @@ impl<P: Ports> Worker<P> {
             config: setup.config,
             backends: setup.backends,
             cache: setup.cache,
+            make_output: setup.make_output,
             global_stores: setup.global_stores,
             task_offsets: setup.task_offsets,
             failed_tasks: setup.failed_tasks,

@@ -5,6 +5,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::Thread;
 
+use kafka_streams_core::Output;
 use kafka_streams_engine::{Backends, CommitProbe, FailedTasks, TaskOffsets, WorkerConfig};
 use kafka_streams_state::{MemoryBudget, StoreBackends, ThreadCache};
 use kafka_streams_topology::{PlanOptions, Topology};
@@ -16,6 +17,7 @@ use crate::global_thread::GlobalState;
 use crate::leader::Findings;
 use crate::lifecycle::Lifecycle;
 use crate::listener::{StateRestoreListener, StreamThreadExceptionResponse, TaskListener, UncaughtExceptionHandler};
+use crate::output_file::OutputFile;
 use crate::port::{Clients, ClusterAdmin};
 use crate::state_directory::StateDirectory;
 use crate::stream_thread::ThreadCommand;
@@ -99,6 +101,14 @@ impl<C: Clients> Application<C> {
     pub(crate) fn thread_cache(&self) -> ThreadCache {
         let bytes = usize::try_from(self.settings.statestore_cache_max_bytes).unwrap_or(usize::MAX);
         ThreadCache::with_budget(bytes / self.settings.num_stream_threads.max(1), &self.budget)
+    }
+
+    /// Makes output buffers that keep to the memory budget; what goes beyond it lies beside the stores.
+    pub(crate) fn make_output(&self) -> Box<dyn Fn() -> Output> {
+        let bound = self.budget.output_per_step();
+        let directory =
+            self.directory.as_ref().map_or_else(std::env::temp_dir, |directory| directory.path().to_owned());
+        Box::new(move || Output::bounded(bound, Box::new(OutputFile::new(directory.clone()))))
     }
 }
 

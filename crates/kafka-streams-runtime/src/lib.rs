@@ -19,6 +19,7 @@ mod housekeeping;
 mod leader;
 mod lifecycle;
 mod listener;
+mod output_file;
 pub mod port;
 mod replacement;
 mod restore_thread;

@@ -307,6 +307,7 @@ impl<C: Clients> StreamThread<C> {
             config: WorkerConfig { probe: application.commit_probe(), ..application.worker_config.clone() },
             backends: application.backends.clone(),
             cache: application.thread_cache(),
+            make_output: application.make_output(),
             global_stores: application.global.stores().clone(),
             task_offsets: application.task_offsets.clone(),
             failed_tasks: application.failed_tasks.clone(),

@@ -43,6 +43,12 @@ impl MemoryBudget {
         (self.total - self.database()) / self.threads
     }
 
+    /// How many bytes of records one step may send before they wait in a file: as much as rows have that are neither
+    /// uncommitted nor clean, a quarter of a thread's part, and on top of it.
+    pub fn output_per_step(&self) -> usize {
+        self.rows_per_thread() / 4
+    }
+
     /// What rows in memory take now, over all threads, in bytes; brought up to date at every commit and every spill.
     pub fn rows_used(&self) -> usize {
         self.rows_used.load(Ordering::Relaxed)

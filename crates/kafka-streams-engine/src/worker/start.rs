@@ -416,6 +416,7 @@ impl<P: Ports> Worker<P> {
         let mut cx = TaskContext::new(id, application.clone(), self.config.handlers.clone())
             .with_app_configs(self.config.app_configs.clone());
         cx.wall_clock = now;
+        cx.output = (self.make_output)();
         let (cache, known) = (&self.cache, &self.known_partitions);
         let mut ready = stores.iter();
         let (globals, shared) = (&self.global_stores, self.cache.for_shared_stores());
