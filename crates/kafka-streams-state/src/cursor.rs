@@ -8,7 +8,7 @@ use std::fmt;
 use kafka_streams_core::{Step, Timestamp};
 
 use crate::format::session_key::{SessionKey, append_session};
-use crate::format::window_key::{MAX_SEQUENCE, WindowKey, append_suffix};
+use crate::format::window_key::{MAX_SEQUENCE, SEGMENT_SIZE, WindowKey, append_suffix};
 use crate::layer::Layers;
 use crate::{KeyRange, Order, StoreError};
 
@@ -35,6 +35,8 @@ pub(crate) type Decode<'s, T> = dyn Fn(&[u8], &[u8]) -> Result<Option<T>, StoreE
 pub(crate) struct Range {
     pub(crate) from: Option<Vec<u8>>,
     pub(crate) to: Option<Vec<u8>>,
+    /// If all rows that are asked for are of one key: so many bytes of `from` are its segment and the key.
+    pub(crate) of_key: Option<usize>,
 }
 
 /// What is left after the present range.
@@ -54,6 +56,8 @@ struct Segments {
     high: i64,
     /// From one segment of rows to the next: 2 if there are segments of a time index between them.
     step: i64,
+    /// The bytes of the key with which all of them begin; `None` if they are of several keys.
+    of_key: Option<usize>,
 }
 
 /// Up to so many segments are tried one after the other; beyond, the next one with rows is looked for.
@@ -90,8 +94,8 @@ impl<'s, T> StoreIterator<'s, T> {
             bytes.extend_from_slice(end);
             bytes
         };
-        let (from, to) = (bound(from, 0, &[]), bound(to, MAX_SEQUENCE, &[0]));
-        StoreIterator::over_segments(layers, Segments { from, to, low, high, step: 1 }, order, decode)
+        let (from, to, of_key) = (bound(from, 0, &[]), bound(to, MAX_SEQUENCE, &[0]), Some(key.len()));
+        StoreIterator::over_segments(layers, Segments { from, to, low, high, step: 1, of_key }, order, decode)
     }
 
     /// Iterates over the sessions of `key` that end at `earliest_end` (not negative) or later, in segments
@@ -108,7 +112,8 @@ impl<'s, T> StoreIterator<'s, T> {
         append_session(&mut from, 0, earliest_end);
         append_session(&mut to, Timestamp::MAX, Timestamp::MAX);
         to.push(0);
-        StoreIterator::over_segments(layers, Segments { from, to, low, high, step: 1 }, order, decode)
+        let of_key = Some(key.len());
+        StoreIterator::over_segments(layers, Segments { from, to, low, high, step: 1, of_key }, order, decode)
     }
 
     /// Iterates over the rows of a time index with times within `from..=to` (not negative), in segments `low..=high` of
@@ -120,7 +125,12 @@ impl<'s, T> StoreIterator<'s, T> {
         decode: impl Fn(&[u8], &[u8]) -> Result<Option<T>, StoreError> + 's,
     ) -> Self {
         let (from, to) = (from.to_be_bytes().to_vec(), to.saturating_add(1).to_be_bytes().to_vec());
-        StoreIterator::over_segments(layers, Segments { from, to, low, high, step: 2 }, Order::Ascending, decode)
+        StoreIterator::over_segments(
+            layers,
+            Segments { from, to, low, high, step: 2, of_key: None },
+            Order::Ascending,
+            decode,
+        )
     }
 
     fn over_segments(
@@ -143,7 +153,8 @@ impl<'s, T> StoreIterator<'s, T> {
             let mut failed = None;
             let decode = &*self.decode;
             let bounds = KeyRange { from: range.from.as_deref(), to: range.to.as_deref() };
-            let scanned = self.layers.scan(bounds, self.order, &mut |key, value| match decode(key, value) {
+            let of_key = range.of_key.and_then(|length| bounds.from?.get(..length));
+            let scanned = self.layers.scan(bounds, of_key, self.order, &mut |key, value| match decode(key, value) {
                 Ok(Some(row)) => {
                     page.push(row);
                     if page.len() == PAGE {
@@ -166,7 +177,7 @@ impl<'s, T> StoreIterator<'s, T> {
     }
 
     fn next_range(&mut self) -> Option<Range> {
-        let Plan::Segments(Segments { from, to, low, high, step }) = &mut self.plan else { return None };
+        let Plan::Segments(Segments { from, to, low, high, step, of_key }) = &mut self.plan else { return None };
         if *high - *low > SEGMENTS_TRIED * *step {
             match next_segment(self.layers, *low, *high, self.order) {
                 Ok(Some(segment)) if self.order == Order::Ascending => *low = segment - (segment - *low) % *step,
@@ -192,7 +203,7 @@ impl<'s, T> StoreIterator<'s, T> {
             }
         };
         let bound = |rest: &[u8]| Some([&segment.to_be_bytes()[..], rest].concat());
-        Some(Range { from: bound(from), to: bound(to) })
+        Some(Range { from: bound(from), to: bound(to), of_key: of_key.map(|length| SEGMENT_SIZE + length) })
     }
 }
 
@@ -212,7 +223,7 @@ fn rest(mut range: Range, mut reached: Vec<u8>, order: Order) -> Range {
 fn next_segment(layers: &Layers, low: i64, high: i64, order: Order) -> Result<Option<i64>, StoreError> {
     let (from, to) = (low.to_be_bytes(), high.saturating_add(1).to_be_bytes());
     let mut segment = None;
-    layers.scan(KeyRange { from: Some(&from), to: Some(&to) }, order, &mut |key, _| {
+    layers.scan(KeyRange { from: Some(&from), to: Some(&to) }, None, order, &mut |key, _| {
         segment = key.first_chunk::<8>().map(|bytes| i64::from_be_bytes(*bytes));
         false
     })?;

@@ -95,7 +95,7 @@ impl<K: 'static, V: 'static> JoinBuffer<K, V> {
         let (from, to) = (prefix(self.earliest.get()), prefix(end));
         let mut found = None;
         let range = KeyRange { from: Some(&from), to: Some(&to) };
-        let scanned = self.layers.scan(range, Order::Ascending, &mut |key, value| {
+        let scanned = self.layers.scan(range, None, Order::Ascending, &mut |key, value| {
             found = Some((key.to_vec(), BufferValue::read(value)));
             false
         });
@@ -132,7 +132,7 @@ impl<K: 'static, V: 'static> JoinBuffer<K, V> {
     #[cold]
     fn load(&self) -> Step {
         let (mut observed, mut sequence, mut earliest) = (-1, 0, Timestamp::MAX);
-        let scanned = self.layers.scan(KeyRange::default(), Order::Ascending, &mut |key, _| {
+        let scanned = self.layers.scan(KeyRange::default(), None, Order::Ascending, &mut |key, _| {
             if let Some(time) = time_of(key) {
                 (observed, earliest) = (time.max(observed), time.min(earliest));
             }

@@ -134,7 +134,10 @@ impl<K: 'static, V: 'static> KeyValueStore<K, V> {
 
     /// The rows whose keys begin with these bytes, ascending.
     pub fn prefix_scan(&self, prefix: &[u8]) -> KeyValueIterator<'_, K, V> {
-        self.iterate(Ok(Range { from: Some(prefix.to_vec()), to: end_of_prefix(prefix) }), Order::Ascending)
+        self.iterate(
+            Ok(Range { from: Some(prefix.to_vec()), to: end_of_prefix(prefix), of_key: None }),
+            Order::Ascending,
+        )
     }
 
     /// About how many rows there are; the database estimates.
@@ -196,7 +199,7 @@ impl<K: 'static, V: 'static> KeyValueStore<K, V> {
             Bound::Excluded(key) => bytes(key, false)?,
             Bound::Unbounded => None,
         };
-        Ok(Range { from, to })
+        Ok(Range { from, to, of_key: None })
     }
 
     /// Calls `f` with the key's bytes, in a buffer that is kept for the next call.

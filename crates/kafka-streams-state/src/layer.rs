@@ -23,6 +23,7 @@ pub(crate) mod cache;
 pub(crate) mod lru;
 pub(crate) mod merge;
 mod order;
+mod recent;
 pub(crate) mod rows;
 pub(crate) mod segments;
 mod stack;

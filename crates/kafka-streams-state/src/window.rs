@@ -313,12 +313,12 @@ impl<K: 'static, V: 'static> WindowStore<K, V> {
 
 impl Range {
     pub(crate) fn nothing() -> Self {
-        Range { from: Some(Vec::new()), to: Some(Vec::new()) }
+        Range { from: Some(Vec::new()), to: Some(Vec::new()), of_key: None }
     }
 
     pub(crate) fn of_segments(low: i64, high: i64) -> Self {
         let bound = |segment: i64| Some(segment.to_be_bytes().to_vec());
-        Range { from: bound(low), to: bound(high.saturating_add(1)) }
+        Range { from: bound(low), to: bound(high.saturating_add(1)), of_key: None }
     }
 }
 

@@ -36,6 +36,13 @@ impl RowTime {
         self.of_store_key(key.get(SEGMENT_SIZE..)?)
     }
 
+    /// Segment and key of a row key; `None` if it is too short to be one.
+    #[inline]
+    pub(crate) fn key_part(self, row_key: &[u8]) -> Option<&[u8]> {
+        let end = row_key.len().checked_sub(self.suffix())?;
+        row_key.get(..end).filter(|part| part.len() >= SEGMENT_SIZE)
+    }
+
     /// The key of the row that finds a row by time: segment + 1 ‖ suffix up to and including the times ‖ key ‖ rest of
     /// the suffix. So it sorts as `PrefixedWindowKeySchemas.TimeFirst` and `PrefixedSessionKeySchemas.TimeFirst` of the
     /// JVM.

@@ -11,10 +11,12 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
+use kafka_streams_core::Timestamp;
 use smallvec::SmallVec;
 
 use super::merge::merge;
 use super::order::{Keyed, LazyOrder, SlotId};
+use super::recent::Recent;
 use crate::budget::{Reclaim, RowMemory};
 use crate::{BatchSource, CommitBatch, KeyRange, Order, StoreBackend, StoreError, StorePosition, Uncommitted};
 
@@ -38,6 +40,8 @@ pub(crate) struct Rows {
     /// Whether the back-end has uncommitted rows, and about how many.
     has_spill: bool,
     spilled: usize,
+    /// For windows and sessions that are found by their keys alone.
+    recent: Option<Recent>,
 }
 
 #[derive(Default)]
@@ -73,7 +77,7 @@ pub(crate) struct Expiry {
 const ROW_OVERHEAD: usize = size_of::<Slot>() + 48;
 
 impl Rows {
-    pub(crate) fn new(backend: Arc<dyn StoreBackend>, memory: RowMemory) -> Self {
+    pub(crate) fn new(backend: Arc<dyn StoreBackend>, memory: RowMemory, recent: Option<Recent>) -> Self {
         Rows {
             backend,
             memory,
@@ -88,6 +92,7 @@ impl Rows {
             generation: 0,
             has_spill: false,
             spilled: 0,
+            recent,
         }
     }
 
@@ -183,6 +188,38 @@ impl Rows {
         merge(&mut dirty, order, below, visit)
     }
 
+    /// As [`scan`](Rows::scan), of rows whose keys begin with `of_key` and go on with a time later than `after`: from
+    /// memory, if that has all of them, given that the back-end had nothing later than `after` in the beginning. False if
+    /// it has not.
+    pub(crate) fn scan_recent(
+        &mut self,
+        of_key: &[u8],
+        range: KeyRange<'_>,
+        order: Order,
+        after: Timestamp,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> bool {
+        let Some(recent) = &mut self.recent else { return false };
+        let time = range.from.and_then(|from| from.get(of_key.len()..)?.first_chunk().copied());
+        if time.is_none_or(|time| Timestamp::from_be_bytes(time) <= after.max(recent.given_up_until())) {
+            return false;
+        }
+        if !recent.is_indexed() {
+            recent.begin();
+            for id in self.slots.used() {
+                self.memory.add(recent.add(id, &self.slots));
+            }
+        }
+        for slot in recent.walk(of_key, range, order, &self.slots) {
+            if let (key, Some(value)) = self.slots.row(slot)
+                && !visit(key, value)
+            {
+                break;
+            }
+        }
+        true
+    }
+
     pub(crate) fn uncommitted(&self) -> Uncommitted {
         Uncommitted { rows: self.dirty.len() + self.spilled, bytes: self.dirty_bytes }
     }
@@ -252,7 +289,7 @@ impl Rows {
             (self.has_spill, self.spilled) = (false, 0);
         }
         let bytes: usize = self.slots.0.iter().filter(|slot| slot.state != State::Free).map(Slot::bytes).sum();
-        self.memory.subtract(bytes);
+        self.memory.subtract(bytes + self.recent.as_mut().map_or(0, Recent::forget));
         self.memory.subtract_uncommitted(self.dirty_bytes);
         self.slots.0.clear();
         self.free.clear();
@@ -287,6 +324,9 @@ impl Rows {
         };
         let (slots, hasher) = (&self.slots, &self.hasher);
         self.index.insert_unique(hash, id, |slot| hasher.hash_one(slots.key_of(*slot)));
+        if let Some(recent) = &mut self.recent {
+            self.memory.add(recent.add(id, slots));
+        }
         id
     }
 
@@ -329,6 +369,9 @@ impl Rows {
         if let Ok(entry) = self.index.find_entry(hash, |slot| *slot == id) {
             entry.remove();
         }
+        if let Some(recent) = &mut self.recent {
+            self.memory.subtract(recent.give_up(id, &self.slots));
+        }
         let slot = &mut self.slots.0[id as usize];
         self.memory.subtract(slot.bytes());
         *slot = Slot { key: Key::new(), value: Value::new(), present: false, state: State::Free, used: false };
@@ -365,6 +408,11 @@ impl Keyed for Slots {
 }
 
 impl Slots {
+    /// The slots that have a row.
+    fn used(&self) -> impl Iterator<Item = SlotId> {
+        self.0.iter().zip(0..).filter(|(slot, _)| slot.state != State::Free).map(|(_, id)| id)
+    }
+
     #[inline]
     fn row(&self, slot: SlotId) -> (&[u8], Option<&[u8]>) {
         let slot = &self.0[slot as usize];

@@ -21,6 +21,8 @@ pub(crate) struct Segments {
     loaded: Cell<bool>,
     observed: Cell<Timestamp>,
     committed_observed: Cell<Timestamp>,
+    /// Stream time when it was loaded: the back-end had no later row.
+    loaded_observed: Cell<Timestamp>,
     floor: Cell<i64>,
     committed_floor: Cell<i64>,
     /// The latest start that was put, flushed or not: no walk needs to look behind it.
@@ -138,6 +140,7 @@ impl Segments {
             loaded: Cell::new(false),
             observed: Cell::new(-1),
             committed_observed: Cell::new(-1),
+            loaded_observed: Cell::new(-1),
             floor: Cell::new(0),
             committed_floor: Cell::new(0),
             newest: Cell::new(-1),
@@ -161,6 +164,7 @@ impl Segments {
         let observed = read_stream_time(backend)?;
         self.observed.set(observed);
         self.committed_observed.set(observed);
+        self.loaded_observed.set(observed);
         self.newest.set(observed);
         self.visible_at_load.set(self.rule.earliest_visible(observed));
         self.emitted.set(0);
@@ -219,6 +223,11 @@ impl Segments {
     /// The latest start that was written below the cache; -1 before the first.
     pub(crate) fn observed(&self) -> Timestamp {
         self.observed.get()
+    }
+
+    /// No row was later than this when what was committed was taken over.
+    pub(crate) fn observed_in_the_beginning(&self) -> Timestamp {
+        if self.loaded.get() { self.loaded_observed.get() } else { Timestamp::MAX }
     }
 
     /// The latest start that was ever put.

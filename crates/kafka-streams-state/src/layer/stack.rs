@@ -13,6 +13,7 @@ use super::cache::{DirtyEntry, Evicted, StoreCache};
 use super::lru::Lru;
 use super::merge::merge;
 use super::order::SlotId;
+use super::recent::Recent;
 use super::rows::{Rows, Value};
 use super::segments::{ExpiryRule, Segments};
 use crate::budget::Reclaim;
@@ -81,7 +82,9 @@ impl Layers {
         // A cache without memory is no cache, also for a store that asks for one (`InternalTopologyBuilder.rewriteTopology`).
         let caching = caching && !format.retain_duplicates && thread.max_bytes() > 0;
         let cache = caching.then(|| RefCell::new(StoreCache::new(thread.clone())));
-        let rows = Rc::new(RefCell::new(Rows::new(backend.clone(), thread.memory().clone())));
+        // Rows of a time index have keys of another kind.
+        let recent = format.windows.filter(|rule| !rule.indexed).map(|rule| Recent::new(rule.time));
+        let rows = Rc::new(RefCell::new(Rows::new(backend.clone(), thread.memory().clone(), recent)));
         let reclaim: Rc<dyn Reclaim> = rows.clone();
         thread.memory().register(Rc::downgrade(&reclaim));
         Layers {
@@ -320,22 +323,29 @@ impl Layers {
         cx.output.send(OutputRecord { route, partition, timestamp, headers, key: Some(key), value });
     }
 
-    /// Visits the rows of `range` through all layers until `visit` returns false.
+    /// Visits the rows of `range` through all layers until `visit` returns false. Of `range`, only those rows are asked for
+    /// whose keys are `of_key` up to the time, if it is given.
     pub(crate) fn scan(
         &self,
         range: KeyRange<'_>,
+        of_key: Option<&[u8]>,
         order: Order,
         visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<(), StoreError> {
+        let in_the_beginning = self.segments.as_ref().map_or(Timestamp::MAX, Segments::observed_in_the_beginning);
         let mut rows = self.rows.borrow_mut();
-        let Some(cache) = &self.cache else { return rows.scan(range, order, visit) };
+        let mut below = |visit: &mut dyn FnMut(&[u8], &[u8]) -> bool| match of_key {
+            Some(of_key) if rows.scan_recent(of_key, range, order, in_the_beginning, visit) => Ok(()),
+            _ => rows.scan(range, order, visit),
+        };
+        let Some(cache) = &self.cache else { return below(visit) };
         let mut entries = cache.borrow_mut();
         if !entries.has_dirty() {
-            return rows.scan(range, order, visit);
+            return below(visit);
         }
         entries.settle();
         let mut dirty = entries.dirty(range, order);
-        merge(&mut dirty, order, |visit| rows.scan(range, order, visit), visit)
+        merge(&mut dirty, order, below, visit)
     }
 
     /// About how many rows there are below the cache.
