@@ -304,3 +304,20 @@ fn a_diff_is_written_for_people_programs_and_pull_requests() {
     golden("diff.json", &diff.to_json());
     golden("diff.annotations", &diff.to_github_annotations("golden/word,count.json"));
 }
+
+#[test]
+fn what_an_extension_adds_is_in_the_manifest_and_compared() {
+    let with = |ttl_ms: u64| {
+        let builder = StreamsBuilder::new();
+        named_count(lines(&builder));
+        let topology = builder.build().unwrap().with_extension("ttl", serde_json::json!({ "lost": true }));
+        topology.with_extension("ttl", serde_json::json!({ "counts": ttl_ms })).to_manifest()
+    };
+    let manifest = with(60_000);
+    assert!(manifest.to_json().contains("\"counts\": 60000"));
+    assert_eq!(Manifest::from_json(&manifest.to_json()).unwrap(), manifest);
+    assert_eq!(diff(&manifest, &with(60_000)).verdict, Verdict::Same);
+    let diff = diff(&manifest, &with(1_000));
+    assert_eq!(diff.verdict, Verdict::NeedsThought);
+    assert!(diff.to_string().contains("extension ttl"), "{diff}");
+}

@@ -26,7 +26,25 @@ impl Topology {
         let group = |topics: Vec<&TopicName>| topics.into_iter().map(topic_ref).collect();
         manifest.copartitioned = self.copartition_groups().map(group).collect();
         manifest.retired = self.origin.retired.clone();
+        manifest.extensions = self.origin.extensions.clone();
         manifest
+    }
+
+    /// Adds what an extension has to say to the manifest, under a key of its own, such as its crate's name; what was
+    /// there under this key is replaced. A difference in it is told by the diff as one that needs thought.
+    ///
+    /// ```
+    /// use kafka_streams_topology::Topology;
+    ///
+    /// /// What an extension does to the topology that its user has built.
+    /// fn with_snapshots(topology: Topology) -> Topology {
+    ///     topology.with_extension("snapshots", serde_json::json!({ "format": 2, "stores": ["counts"] }))
+    /// }
+    /// ```
+    #[must_use]
+    pub fn with_extension(mut self, key: impl Into<String>, data: serde_json::Value) -> Self {
+        self.origin.extensions.insert(key.into(), data);
+        self
     }
 
     fn add_node(&self, node: &Node, manifest: &mut Manifest) {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kafka_streams_naming::Naming;
+use serde_json::Value;
 
 /// What is known of the making of a topology.
 #[derive(Clone, Debug, Default)]
@@ -18,4 +19,6 @@ pub(crate) struct Origin {
     pub(crate) pinned: bool,
     /// See `Manifest::retired`.
     pub(crate) retired: BTreeSet<String>,
+    /// See `Manifest::extensions`.
+    pub(crate) extensions: BTreeMap<String, Value>,
 }
