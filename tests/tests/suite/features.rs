@@ -15,7 +15,7 @@ pub(crate) const PARTITIONS: i32 = 4;
 pub(crate) struct Pair {
     pub(crate) broker: Broker,
     pub(crate) left: String,
-    right: String,
+    pub(crate) right: String,
     pub(crate) output: String,
     id: String,
     dir: tempfile::TempDir,
@@ -68,13 +68,16 @@ impl Pair {
         Ok(streams)
     }
 
-    /// Waits until everything in the left topic was processed and committed.
+    /// Waits until everything in both topics was processed and committed.
     pub(crate) fn until_committed(&self) -> anyhow::Result<()> {
+        let is_committed = |topic: &str, partition| {
+            let (_, end) = self.broker.bounds(topic, partition)?;
+            anyhow::Ok(end == 0 || self.broker.committed(&self.id, topic, partition)? == Some(end))
+        };
         self.broker.wait_until(
             || {
                 for partition in 0..PARTITIONS {
-                    let (_, end) = self.broker.bounds(&self.left, partition)?;
-                    if end > 0 && self.broker.committed(&self.id, &self.left, partition)? != Some(end) {
+                    if !is_committed(&self.left, partition)? || !is_committed(&self.right, partition)? {
                         return Ok(false);
                     }
                 }

@@ -21,4 +21,5 @@ mod sources;
 mod state_trouble;
 mod suppress;
 mod unlogged_stores;
+mod versioned;
 mod word_count;

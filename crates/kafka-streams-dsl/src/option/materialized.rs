@@ -126,6 +126,9 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
     /// A record that is older than its row does not replace it, but the rows of its time. Joins and aggregations of the
     /// table leave such records out; a stream that is joined with the table meets the row of its record's time (KIP-914).
     ///
+    /// As on the JVM, the changelog keeps every version for the history and a day (`min.compaction.lag.ms`) by the broker's
+    /// clock. Of input that is older than that, a restore may find only the last version of each key that was written.
+    ///
     /// ```
     /// # use kafka_streams_dsl::{Consumed, KTable, Materialized};
     /// # use std::time::Duration;
