@@ -48,6 +48,7 @@ mod dynamic_sink;
 mod emit_strategy;
 mod error;
 mod fallible;
+mod fallible_table;
 mod given_names;
 mod global_table;
 mod graph;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kafka_streams_core::{Change, Children, Record, SharedSerde, TaskContext};
+use kafka_streams_core::{Change, Children, Record, SharedSerde, Step, TaskContext};
 use kafka_streams_topology::{HashedKeyPart, SourceSpec, TopicName};
 
 use crate::graph::{Body, GraphId, SharedGraph, TableId, TableKind, Traits};
@@ -502,8 +502,21 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     where
         F: Fn(&K, &V) -> bool + Send + Sync + 'static,
     {
-        let f = move |key: &K, value: V| (predicate(key, &value) == keep).then_some(value);
-        let derived = self.do_map_values(name, prefix::TABLE_FILTER, f, materialized);
+        self.do_try_filter(name, move |key, value| Ok(predicate(key, value) == keep), materialized)
+    }
+
+    #[track_caller]
+    pub(crate) fn do_try_filter<F>(
+        &self,
+        name: Option<String>,
+        keeps: F,
+        materialized: Option<Materialized<K, V>>,
+    ) -> KTable<K, V>
+    where
+        F: Fn(&K, &V) -> Step<bool> + Send + Sync + 'static,
+    {
+        let f = move |key: &K, value: V| Ok(keeps(key, &value)?.then_some(value));
+        let derived = self.do_try_map_values(name, prefix::TABLE_FILTER, f, materialized);
         KTable { values: derived.values.clone().or_else(|| self.values.clone()), ..derived }
     }
 
@@ -518,6 +531,21 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     where
         V2: Clone + 'static,
         F: Fn(&K, V) -> Option<V2> + Send + Sync + 'static,
+    {
+        self.do_try_map_values(name, prefix, move |key, value| Ok(f(key, value)), materialized)
+    }
+
+    #[track_caller]
+    pub(crate) fn do_try_map_values<V2, F>(
+        &self,
+        name: Option<String>,
+        prefix: &str,
+        f: F,
+        materialized: Option<Materialized<K, V2>>,
+    ) -> KTable<K, V2>
+    where
+        V2: Clone + 'static,
+        F: Fn(&K, V) -> Step<Option<V2>> + Send + Sync + 'static,
     {
         let mut graph = self.graph.lock();
         if materialized.as_ref().is_some_and(|materialized| materialized.store.is_none()) {

@@ -54,7 +54,7 @@ impl<K: 'static, V: 'static> View<K, V> {
     /// Reads a table that is derived from another by `f`: its own store if it has one, else the other table.
     pub(crate) fn derived<V1: 'static>(
         parent: View<K, V1>,
-        f: impl Fn(&K, V1) -> Option<V> + Send + Sync + 'static,
+        f: impl Fn(&K, V1) -> Step<Option<V>> + Send + Sync + 'static,
         slot: StoreSlot<TimestampedKeyValueStore<K, V>>,
     ) -> Self {
         View(Arc::new(Derived { parent, f: Arc::new(f), slot }))
@@ -226,7 +226,7 @@ where
     K: 'static,
     V1: 'static,
     V: 'static,
-    F: Fn(&K, V1) -> Option<V> + Send + Sync + 'static,
+    F: Fn(&K, V1) -> Step<Option<V>> + Send + Sync + 'static,
 {
     fn stores(&self) -> Vec<StoreIndex> {
         if self.slot.get().is_some() { self.slot.stores() } else { self.parent.stores() }
@@ -239,7 +239,7 @@ where
         let (parent, f) = (self.parent.open(wiring)?, self.f.clone());
         Ok(Rc::new(move |key| {
             let Some(ValueAndTimestamp { value, timestamp }) = parent(key)? else { return Ok(None) };
-            Ok(f(key, value).map(|value| ValueAndTimestamp::new(value, timestamp)))
+            Ok(f(key, value)?.map(|value| ValueAndTimestamp::new(value, timestamp)))
         }))
     }
 
@@ -254,7 +254,7 @@ where
         let (Some(parent), f) = (self.parent.open_as_of(wiring)?, self.f.clone()) else { return Ok(None) };
         Ok(Some(Rc::new(move |key, time| {
             let Some(ValueAndTimestamp { value, timestamp }) = parent(key, time)? else { return Ok(None) };
-            Ok(f(key, value).map(|value| ValueAndTimestamp::new(value, timestamp)))
+            Ok(f(key, value)?.map(|value| ValueAndTimestamp::new(value, timestamp)))
         })))
     }
 }

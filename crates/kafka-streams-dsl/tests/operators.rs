@@ -115,6 +115,23 @@ fn a_function_that_fails_is_asked_about_and_has_no_result() {
 }
 
 #[test]
+fn a_change_of_a_table_that_fails_is_asked_about_and_has_no_result() {
+    let builder = StreamsBuilder::new();
+    let table = builder.table::<String, String>("in");
+    let number = |v: &str| -> Step<i64> { Ok(v.parse::<i64>()?) };
+    table.try_map_values(move |v| number(&v)).to_stream().to("map");
+    table.try_map_values_with(move |_, v| number(&v), Materialized::named("numbers")).to_stream().to("stored");
+    table.try_filter(move |_, v| Ok(number(v)? > 1)).to_stream().to("filter");
+    let handlers = Handlers { processing: Arc::new(LogAndContinue), ..Handlers::default() };
+    let mut driver = Driver::with_handlers(&builder.build().unwrap(), 0, handlers);
+    pipe(&mut driver, "in", &[("k", "1"), ("k", "no"), ("k", "2")]);
+    assert_eq!(driver.read("map"), ["k=1@0", "k=2@2"]);
+    assert_eq!(driver.read("stored"), ["k=1@0", "k=2@2"]);
+    assert_eq!(driver.read("filter"), ["k=null@0", "k=2@2"]);
+    assert_eq!(driver.dropped(), 3);
+}
+
+#[test]
 fn a_partitioner_may_choose_one_several_or_no_partitions() {
     let builder = StreamsBuilder::new();
     let choose = |_: &str, _: &String, v: &String, _: i32| match v.as_str() {

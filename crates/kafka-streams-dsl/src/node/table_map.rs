@@ -11,7 +11,7 @@ use crate::lower::TableParts;
 
 /// What is the same in all tasks.
 pub(crate) struct Mapping<V2, F> {
-    /// From key and value to the derived value; `None` is no row.
+    /// From key and value to the derived value; `None` is no row, an error concerns the record.
     pub(crate) f: F,
     /// How derived values are stored, if they are.
     pub(crate) values: Option<SharedSerde<V2>>,
@@ -47,18 +47,19 @@ where
     K: Clone + 'static,
     V: Clone + 'static,
     V2: Clone + 'static,
-    F: Fn(&K, V) -> Option<V2>,
+    F: Fn(&K, V) -> Step<Option<V2>>,
 {
     fn receive(&self, cx: &mut TaskContext, record: Record<K, Change<V>>) -> Step {
         let Record { key, value: Change { old, new }, timestamp, headers } = record;
         let Mapping { f, values, is_filter } = &*self.of;
         let stored = |value: &V2| values.as_ref().is_none_or(|values| !values.is_null(value));
-        let new = new.and_then(|value| f(&key, value)).filter(stored);
+        let map = |value: Option<V>| value.map_or(Ok(None), |value| f(&key, value));
+        let new = map(new)?.filter(stored);
         // Below a versioned table what was before is not what a row of this time replaces.
         let skips_nothing = *is_filter && self.sends_old_values && !self.below_versions && new.is_none();
         let change = match &self.store {
             None => {
-                let old = old.filter(|_| self.sends_old_values).and_then(|value| f(&key, value));
+                let old = map(old.filter(|_| self.sends_old_values))?;
                 if skips_nothing && old.is_none() {
                     return Ok(());
                 }
