@@ -62,12 +62,15 @@ pub struct EmitIntervals {
     pub outer_join_ms: i64,
     /// Of windowed aggregations that emit when their windows close.
     pub window_close_ms: i64,
+    /// Whether a window that has expired before it was looked for is lost, as on the JVM, and not emitted late. Only for
+    /// comparing results with it.
+    pub lose_expired: bool,
 }
 
 impl Default for EmitIntervals {
-    /// A second each, as on the JVM.
+    /// A second each, as on the JVM; nothing is lost.
     fn default() -> Self {
-        EmitIntervals { outer_join_ms: 1000, window_close_ms: 1000 }
+        EmitIntervals { outer_join_ms: 1000, window_close_ms: 1000, lose_expired: false }
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) fn codec(spec: &StoreSpec) -> Box<dyn RestoreCodec> {
         (StoreKind::SuppressBuffer, _) => Box::new(SuppressCodec::default()),
         (_, None) => Box::new(KeyValueCodec { timestamped }),
         (_, Some(rule)) => {
+            // What was not emitted yet may have expired.
+            let rule = if rule.indexed { rule.below_cache() } else { rule };
             Box::new(WindowCodec { timestamped, rule, observed: AtomicI64::new(-1), deleted_below: AtomicI64::new(0) })
         }
     }

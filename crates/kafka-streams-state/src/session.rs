@@ -105,7 +105,7 @@ impl<K: 'static, V: 'static> SessionStore<K, V> {
     /// The sessions of all keys that end within `earliest_end..=latest_end`, in the order of their ends, then of their
     /// starts, then of their keys' bytes; also those that are not visible any more, as long as they have not
     /// [gone](SessionStore::emitted_until). Only for stores with a
-    /// [time index](crate::TypedStoreBuilder::with_time_index), and without what waits in the cache.
+    /// [time index](crate::TypedStoreBuilder::with_time_index).
     pub fn find_by_end(
         &self,
         earliest_end: Timestamp,
@@ -115,7 +115,7 @@ impl<K: 'static, V: 'static> SessionStore<K, V> {
             let row = row_key.and_then(|row_key| {
                 let key = session_key(&row_key).and_then(|session| self.deserialize_key(session));
                 let key = key.map_err(|error| self.layers.failure(error))?;
-                let value = self.layers.get_below(&row_key, |value| self.read_value(value))??;
+                let value = self.layers.get_any(&row_key, |value| self.read_value(value))??;
                 Ok(value.map(|value| (key, value)))
             });
             row.transpose()
@@ -129,6 +129,15 @@ impl<K: 'static, V: 'static> SessionStore<K, V> {
     /// What was committed cannot be read.
     pub fn emitted_until(&self, time: Timestamp) -> Step {
         self.segments().map(|segments| segments.emitted_until(time))
+    }
+
+    /// The earliest session end that [`find_by_end`](SessionStore::find_by_end) finds on the JVM; 0 with a cache, which
+    /// knows no expiry there.
+    ///
+    /// # Errors
+    /// What was committed cannot be read.
+    pub fn earliest_by_end(&self) -> Step<Timestamp> {
+        self.segments().map(|segments| if self.layers.is_cached() { 0 } else { segments.earliest_by_time() })
     }
 
     /// The latest session end that was written below the cache; -1 before the first.

@@ -149,13 +149,13 @@ impl<K: 'static, V: 'static> WindowStore<K, V> {
 
     /// The windows of all keys that start within `from..=to`, in the order of their starts, then of their keys' bytes;
     /// also those that are not visible any more, as long as they have not [gone](WindowStore::emitted_until). Only for
-    /// stores with a [time index](crate::TypedStoreBuilder::with_time_index), and without what waits in the cache.
+    /// stores with a [time index](crate::TypedStoreBuilder::with_time_index).
     pub fn fetch_by_time(&self, from: Timestamp, to: Timestamp) -> impl Iterator<Item = Step<(Windowed<K>, V)>> + '_ {
         crate::time_index::rows(&self.layers, from, to).filter_map(|row_key| {
             let row = row_key.and_then(|row_key| {
                 let key = window_key(&row_key).and_then(|window| self.deserialize_key(window));
                 let key = key.map_err(|error| self.layers.failure(error))?;
-                let value = self.layers.get_below(&row_key, |value| self.read_value(value))??;
+                let value = self.layers.get_any(&row_key, |value| self.read_value(value))??;
                 Ok(value.map(|value| (key, value)))
             });
             row.transpose()
@@ -169,6 +169,15 @@ impl<K: 'static, V: 'static> WindowStore<K, V> {
     /// What was committed cannot be read.
     pub fn emitted_until(&self, time: Timestamp) -> Step {
         self.segments().map(|segments| segments.emitted_until(time))
+    }
+
+    /// The earliest window start that [`fetch_by_time`](WindowStore::fetch_by_time) finds on the JVM; 0 with a cache, which
+    /// knows no expiry there.
+    ///
+    /// # Errors
+    /// What was committed cannot be read.
+    pub fn earliest_by_time(&self) -> Step<Timestamp> {
+        self.segments().map(|segments| if self.layers.is_cached() { 0 } else { segments.earliest_by_time() })
     }
 
     /// The latest window start that was written below the cache; -1 before the first.

@@ -143,7 +143,7 @@ impl Default for TestDriverSettings {
             handlers: Handlers::default(),
             backends: Backends { persistent: in_memory.clone(), in_memory },
             max_records_per_step: MAX_RECORDS_PER_STEP,
-            emit_intervals: EmitIntervals { outer_join_ms: 0, window_close_ms: 0 },
+            emit_intervals: EmitIntervals { outer_join_ms: 0, window_close_ms: 0, lose_expired: false },
         }
     }
 }

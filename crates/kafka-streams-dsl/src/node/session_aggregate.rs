@@ -85,6 +85,7 @@ impl<K: Clone + 'static, A: Clone + 'static, I, F, M> SessionAggregate<K, A, I, 
         if to < 0 || from > to {
             return Ok(());
         }
+        let from = if cx.emit_intervals.lose_expired { from.max(self.store.earliest_by_end()?) } else { from };
         for row in self.store.find_by_end(from, to) {
             let (session, value) = row?;
             let end = session.window.end;

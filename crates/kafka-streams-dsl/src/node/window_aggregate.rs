@@ -72,8 +72,7 @@ impl<K: Clone + 'static, A: Clone + 'static> Windowing<K, A> {
     ) -> Step {
         let Some(emit) = &self.emit else { return Ok(()) };
         let Some((from, to)) = emit.due(cx, close_time).and_then(starts) else { return Ok(()) };
-        // The index by time lies below the cache.
-        self.store.flush(cx)?;
+        let from = if cx.emit_intervals.lose_expired { from.max(self.store.earliest_by_time()?) } else { from };
         for row in self.store.fetch_by_time(from, to) {
             let (key, ValueAndTimestamp { value, timestamp }) = row?;
             let change = Change { old: None, new: Some(value) };

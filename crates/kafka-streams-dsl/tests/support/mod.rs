@@ -66,7 +66,8 @@ impl Driver {
             let mut cx = TaskContext::new(TaskId::new(id, 0), APPLICATION.into(), handlers.clone());
             cx.wall_clock = 0;
             // As `TopologyTestDriver` of the JVM does, so that results come when time allows them.
-            cx.emit_intervals = kafka_streams_core::EmitIntervals { outer_join_ms: 0, window_close_ms: 0 };
+            let often = kafka_streams_core::EmitIntervals { outer_join_ms: 0, window_close_ms: 0, lose_expired: false };
+            cx.emit_intervals = often;
             for (_, node) in &graph.lifecycles {
                 node.init(&mut cx).unwrap();
             }

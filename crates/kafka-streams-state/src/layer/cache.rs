@@ -190,6 +190,11 @@ impl StoreCache {
         entry.present.then_some(&entry.value[..])
     }
 
+    /// What is known of a row, which is not used thereby: `Some(None)` is a deletion, `None` nothing.
+    pub(crate) fn peek_value(&self, key: &[u8]) -> Option<Option<&[u8]>> {
+        self.peek(self.hasher.hash_one(key), key).map(|slot| self.value(slot))
+    }
+
     /// Sets an entry that is to be flushed later, with the record that caused it.
     pub(crate) fn put(&mut self, key: &[u8], value: Option<&[u8]>, context: &RecordContext) {
         let hash = self.hasher.hash_one(key);

@@ -37,7 +37,8 @@ pub(crate) struct Segments {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ExpiryRule {
     pub(crate) retention_ms: i64,
-    /// In-memory stores without a cache refuse a window as soon as it is invisible, others when its segment is dropped.
+    /// In-memory stores refuse a window as soon as it is invisible, others, and all with a cache, when its
+    /// segment is dropped.
     pub(crate) exact: bool,
     /// Which time of a row decides.
     pub(crate) time: RowTime,
@@ -68,10 +69,13 @@ impl ExpiryRule {
             _ => RowTime::WindowStart,
         };
         let retention_ms = spec.kind.retention_ms()?;
-        // What the JVM's cache holds is found, expired or not, whatever store lies below it.
-        let exact = !spec.persistent && !spec.caching;
         let interval_ms = (retention_ms / 2).max(SEGMENT_INTERVAL_MIN_MS);
-        Some(ExpiryRule { retention_ms, exact, time, indexed: spec.time_index, interval_ms })
+        Some(ExpiryRule { retention_ms, exact: !spec.persistent, time, indexed: spec.time_index, interval_ms })
+    }
+
+    /// The rule below a cache: what the JVM's cache holds is found, expired or not, whatever store lies below it.
+    pub(crate) fn below_cache(self) -> Self {
+        ExpiryRule { exact: false, ..self }
     }
 
     /// The segment of a window start (or session end, or end of a version): of windows and sessions `start / max(retention
@@ -105,9 +109,9 @@ impl ExpiryRule {
     /// The earliest start that is visible at this stream time.
     #[inline]
     pub(crate) fn earliest_visible(self, observed: Timestamp) -> Timestamp {
-        // With a time index windows are seen until the very moment in which they close (`getActualFrom` of
-        // `AbstractDualSchemaRocksDBSegmentedBytesStore`).
-        let closing = i64::from(self.indexed && self.time == RowTime::WindowStart);
+        // With a time index windows are seen until the very moment in which they close, unless they are in memory
+        // (`getActualFrom` of `AbstractDualSchemaRocksDBSegmentedBytesStore`).
+        let closing = i64::from(self.indexed && !self.exact && self.time == RowTime::WindowStart);
         observed.saturating_sub(self.retention_ms).saturating_add(1 - closing)
     }
 
@@ -218,6 +222,16 @@ impl Segments {
     /// The earliest start that is in a segment that is alive, and was visible when the store was opened.
     pub(crate) fn earliest_alive(&self) -> Timestamp {
         self.rule.start_of(self.rule.lowest_live(self.observed.get())).max(self.visible_at_load.get())
+    }
+
+    /// The earliest time of a row that a walk by time finds on the JVM: of windows what is visible
+    /// (`AbstractRocksDBTimeOrderedSegmentedBytesStore`), of sessions what is in a live segment
+    /// (`RocksDBTimeOrderedSessionSegmentedBytesStore`), unless they are in memory.
+    pub(crate) fn earliest_by_time(&self) -> Timestamp {
+        match self.rule.time {
+            RowTime::SessionEnd if !self.rule.exact => self.rule.start_of(self.rule.lowest_live(self.observed.get())),
+            _ => self.earliest_visible(),
+        }
     }
 
     /// The latest start that was written below the cache; -1 before the first.

@@ -89,7 +89,7 @@ impl Layers {
         thread.memory().register(Rc::downgrade(&reclaim));
         Layers {
             name,
-            segments: format.windows.map(Segments::new),
+            segments: format.windows.map(|rule| Segments::new(if caching { rule.below_cache() } else { rule })),
             lru: format.max_rows.map(Lru::new),
             format,
             caching,
@@ -177,6 +177,31 @@ impl Layers {
         let mut rows = self.rows.borrow_mut();
         let slot = rows.load(key).map_err(|error| self.failure(error))?;
         Ok(read(rows.value(slot)))
+    }
+
+    /// Reads a row, whether it is visible or not, from the top layer that knows it; the cache does not count it as a use.
+    pub(crate) fn get_any<R>(&self, key: &[u8], read: impl FnOnce(Option<&[u8]>) -> R) -> Step<R> {
+        if let Some(cache) = &self.cache
+            && let Some(value) = cache.borrow().peek_value(key)
+        {
+            return Ok(read(value));
+        }
+        self.get_below(key, read)
+    }
+
+    /// The keys in a time index that the rows which wait in the cache will get, ascending; of times within `from..=to`.
+    pub(crate) fn waiting_index_keys(&self, rule: ExpiryRule, from: Timestamp, to: Timestamp) -> Vec<Vec<u8>> {
+        let Some(cache) = &self.cache else { return Vec::new() };
+        let mut entries = cache.borrow_mut();
+        if !entries.has_dirty() {
+            return Vec::new();
+        }
+        entries.settle();
+        let dirty = entries.dirty(KeyRange::default(), Order::Ascending);
+        let within = dirty.filter(|(key, _)| rule.time_of(key).is_some_and(|time| (from..=to).contains(&time)));
+        let mut keys: Vec<Vec<u8>> = within.filter_map(|(key, _)| rule.index_key(key)).collect();
+        keys.sort_unstable();
+        keys
     }
 
     /// Reads a row of a store that another thread writes: as it was committed last.

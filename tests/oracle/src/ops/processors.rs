@@ -280,7 +280,11 @@ fn describe(
     headers: &Headers,
 ) -> String {
     let place = place
-        .map_or_else(|| "none".to_owned(), |place| format!("{}-{}@{}", place.topic, place.partition, place.offset));
+        // The JVM has metadata without a topic in punctuations.
+        .map_or_else(
+            || "null--1@-1".to_owned(),
+            |place| format!("{}-{}@{}", place.topic, place.partition, place.offset),
+        );
     format!("{place} ts={timestamp} st={stream_time} wc={wall_clock} h={}", headers.as_slice().len())
 }
 
