@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
+use kafka_streams::runtime::StreamsError;
 use kafka_streams::runtime::config::{PropertyMap, StreamsConfig};
 use kafka_streams_naming::{Manifest, Verdict, detect_orphans, expected_internal_topics};
 
@@ -91,5 +92,9 @@ fn topics(config: &StreamsConfig, bootstrap: &str) -> Result<Vec<String>, Golden
     };
     let asked = std::thread::scope(|scope| scope.spawn(ask).join());
     let asked: std::io::Result<_> = asked.map_err(|_| failed("the Kafka client has panicked".to_owned()))?;
-    asked?.map_err(|error| failed(error.to_string()))
+    asked?.map_err(|error| match error {
+        // It is asked once: that an error passes by itself is of no use here.
+        StreamsError::Broker(error) => failed(format!("{}: {}", error.action, error.message)),
+        error => failed(error.to_string()),
+    })
 }

@@ -22,7 +22,8 @@ const MIN_BUFFER_BYTES: u64 = 4 << 20;
 /// Nor larger: more only helps on links with a long delay, and costs memory everywhere.
 const MAX_BUFFER_BYTES: u64 = 16 << 20;
 
-/// Makes the clients of one instance.
+/// Makes the clients of one instance. To be given to the runtime's [`Adapters`](kafka_streams_runtime::Adapters) by who
+/// brings other stores than RocksDB's.
 pub struct KafkaClients {
     runtime: Handle,
     application_id: String,
@@ -38,7 +39,11 @@ pub struct KafkaClients {
 }
 
 impl KafkaClients {
-    pub(crate) fn new(runtime: Handle, settings: &StreamsSettings, ids: &ClientIds) -> Result<Self, StreamsError> {
+    /// The clients that these settings describe, whose work is done on `runtime`. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// A certificate or a key cannot be read, or is none.
+    pub fn new(runtime: Handle, settings: &StreamsSettings, ids: &ClientIds) -> Result<Self, StreamsError> {
         let threads = settings.num_stream_threads.max(1) as u64;
         let buffer = settings.memory_budget_bytes / BUFFER_SHARE / threads;
         Ok(KafkaClients {

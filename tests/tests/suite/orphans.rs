@@ -121,6 +121,10 @@ async fn the_command_tells_what_no_version_needs() -> anyhow::Result<()> {
     let (code, text) = orphans(&["--other-application", &other, "--also-running", path(&before)?])?;
     anyhow::ensure!(code == 0 && text.starts_with("no topic"), "{code}: {text}");
 
+    let closed = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+    let error = renamed.orphans(&["--bootstrap", &closed, "--application-id", &renamed.id]).unwrap_err().to_string();
+    anyhow::ensure!(error.contains(&format!("cannot ask the cluster at {closed}")), "{error}");
+
     // A wrong id finds nothing, which is no good news.
     let (code, text) = renamed.orphans(&["--bootstrap", asked[1], "--application-id", "nobodys-app"])?;
     anyhow::ensure!(code == 0 && text.contains("is the application id right"), "{code}: {text}");
