@@ -94,4 +94,56 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
         let f = move |key: &K, value| f(key, value).map(Some);
         self.do_try_map_values(None, prefix::TABLE_MAP_VALUES, f, Some(materialized))
     }
+    /// [`filter_map_values`](KTable::filter_map_values) by a function that may fail.
+    ///
+    /// ```
+    /// # let inputs = kafka_streams_dsl::StreamsBuilder::new().table::<String, String>("inputs");
+    /// let numbers = inputs.try_filter_map_values(|_name, text| match text.as_str() {
+    ///     "" => Ok(None),
+    ///     text => Ok(Some(text.parse::<i64>()?)),
+    /// });
+    /// ```
+    #[track_caller]
+    pub fn try_filter_map_values<V2, F>(&self, f: F) -> KTable<K, V2>
+    where
+        V2: Clone + 'static,
+        F: Fn(&K, V) -> Step<Option<V2>> + Send + Sync + 'static,
+    {
+        self.do_try_map_values(None, prefix::TABLE_MAP_VALUES, f, None)
+    }
+
+    /// [`try_filter_map_values`](KTable::try_filter_map_values) by a node of this name.
+    #[track_caller]
+    pub fn try_filter_map_values_named<V2, F>(&self, name: impl Into<String>, f: F) -> KTable<K, V2>
+    where
+        V2: Clone + 'static,
+        F: Fn(&K, V) -> Step<Option<V2>> + Send + Sync + 'static,
+    {
+        self.do_try_map_values(Some(name.into()), prefix::TABLE_MAP_VALUES, f, None)
+    }
+
+    /// [`try_filter_map_values`](KTable::try_filter_map_values), stored as `materialized` says if that names a store.
+    #[track_caller]
+    pub fn try_filter_map_values_with<V2, F>(&self, f: F, materialized: Materialized<K, V2>) -> KTable<K, V2>
+    where
+        V2: Clone + 'static,
+        F: Fn(&K, V) -> Step<Option<V2>> + Send + Sync + 'static,
+    {
+        self.do_try_map_values(None, prefix::TABLE_MAP_VALUES, f, Some(materialized))
+    }
+
+    /// [`try_filter_map_values_with`](KTable::try_filter_map_values_with) by a node of this name.
+    #[track_caller]
+    pub fn try_filter_map_values_with_named<V2, F>(
+        &self,
+        name: impl Into<String>,
+        f: F,
+        materialized: Materialized<K, V2>,
+    ) -> KTable<K, V2>
+    where
+        V2: Clone + 'static,
+        F: Fn(&K, V) -> Step<Option<V2>> + Send + Sync + 'static,
+    {
+        self.do_try_map_values(Some(name.into()), prefix::TABLE_MAP_VALUES, f, Some(materialized))
+    }
 }

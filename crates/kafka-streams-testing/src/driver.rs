@@ -10,7 +10,8 @@ use std::time::Duration;
 use kafka_streams_core::{DefaultSerde, PartitionChoice, Serde, TaskContext, Timestamp};
 use kafka_streams_engine::{InputRecord, SoloSetup, SoloTask};
 use kafka_streams_state::{
-    KeyValueStore, StateStore, ThreadCache, TimestampedKeyValueStore, TimestampedWindowStore, WindowStore,
+    KeyValueStore, StateStore, ThreadCache, TimestampedKeyValueStore, TimestampedWindowStore, VersionedKeyValueStore,
+    WindowStore,
 };
 use kafka_streams_topology::Topology;
 
@@ -277,6 +278,17 @@ impl TopologyTestDriver {
         &self,
         name: &str,
     ) -> Result<Rc<TimestampedWindowStore<K, V>>, TestDriverError> {
+        self.store(name)
+    }
+
+    /// The store of a versioned table.
+    ///
+    /// # Errors
+    /// As [`store`](TopologyTestDriver::store).
+    pub fn versioned_key_value_store<K: 'static, V: 'static>(
+        &self,
+        name: &str,
+    ) -> Result<Rc<VersionedKeyValueStore<K, V>>, TestDriverError> {
         self.store(name)
     }
 

@@ -196,17 +196,14 @@ fn map_stream<K: AnyKey>(stream: Stream<K>, op: &FnOp) -> Result<Node, Fault> {
 }
 
 fn map_table<K: AnyKey, V: AnyRow>(table: Table<K, V>, op: &FnOp) -> Result<Node, Fault> {
-    if op.r#fn.name() == "failOn" {
-        return Fault::not_built("mappers of tables that fail");
-    }
     let mapper = menu::value_mapper(&op.r#fn, table.values)?;
-    let f = move |key: &K, row: V| (mapper.f)(key, &row.value()).unwrap_or_default().into_row();
+    let f = move |key: &K, row: V| Ok((mapper.f)(key, &row.value())?.into_row());
     let stored = op.materialized.as_ref().map(|said| materialized(said, &table.keys, mapper.out)).transpose()?;
     let result = match (&op.name, stored) {
-        (None, None) => table.table.filter_map_values(f),
-        (None, Some(stored)) => table.table.filter_map_values_with(f, stored),
-        (Some(name), None) => table.table.filter_map_values_named(name, f),
-        (Some(name), Some(stored)) => table.table.filter_map_values_with_named(name, f, stored),
+        (None, None) => table.table.try_filter_map_values(f),
+        (None, Some(stored)) => table.table.try_filter_map_values_with(f, stored),
+        (Some(name), None) => table.table.try_filter_map_values_named(name, f),
+        (Some(name), Some(stored)) => table.table.try_filter_map_values_with_named(name, f, stored),
     };
     Ok(K::table(Table { table: result, keys: table.keys, values: mapper.out }))
 }
