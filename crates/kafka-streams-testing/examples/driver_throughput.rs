@@ -5,7 +5,7 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use kafka_streams_core::serde::StringSerde;
+use kafka_streams_core::serde::VecSerde;
 use kafka_streams_dsl::{Grouped, Materialized, Produced, StreamsBuilder, TimeWindows};
 use kafka_streams_testing::{TestDriverError, TestInputTopic, TestOutputTopic, TopologyTestDriver};
 
@@ -19,8 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let keys: usize = arguments.next().ok_or(usage)?.parse()?;
     let driver = TopologyTestDriver::new(&topology(&workload)?.build()?)?;
     let input = driver.create_input_topic::<String, String>("in");
-    // Counts are read as the text that their bytes are, as on the other side: eight bytes, of which seven are 0.
-    let output = driver.create_output_topic_with("out", StringSerde, StringSerde);
+    let output = driver.create_output_topic_with("out", VecSerde, VecSerde);
     pipe(&input, &output, records / 10, keys)?;
     let start = Instant::now();
     let read = pipe(&input, &output, records, keys)?;
@@ -53,7 +52,7 @@ fn topology(workload: &str) -> Result<StreamsBuilder, String> {
 /// A record at a time, and what came out is taken now and then, so that it does not fill the memory.
 fn pipe(
     input: &TestInputTopic<String, String>,
-    output: &TestOutputTopic<String, String>,
+    output: &TestOutputTopic<Vec<u8>, Vec<u8>>,
     records: usize,
     keys: usize,
 ) -> Result<usize, TestDriverError> {
@@ -67,7 +66,7 @@ fn pipe(
     Ok(read + drain(output)?)
 }
 
-fn drain(output: &TestOutputTopic<String, String>) -> Result<usize, TestDriverError> {
+fn drain(output: &TestOutputTopic<Vec<u8>, Vec<u8>>) -> Result<usize, TestDriverError> {
     let mut read = 0;
     while !output.is_empty()? {
         output.read_record()?;

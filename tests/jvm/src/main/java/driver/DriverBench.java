@@ -8,7 +8,7 @@ import java.util.Comparator;
 import java.util.Properties;
 import java.util.stream.Stream;
 import org.apache.kafka.common.serialization.Serdes;
-import org.apache.kafka.common.serialization.StringDeserializer;
+import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 import org.apache.kafka.streams.StreamsBuilder;
 import org.apache.kafka.streams.TestInputTopic;
@@ -43,7 +43,7 @@ public final class DriverBench {
         props.put("state.dir", dir.toString());
         try (TopologyTestDriver driver = new TopologyTestDriver(topology(workload).build(), props)) {
             TestInputTopic<String, String> in = driver.createInputTopic("in", new StringSerializer(), new StringSerializer());
-            TestOutputTopic<String, String> out = driver.createOutputTopic("out", new StringDeserializer(), new StringDeserializer());
+            TestOutputTopic<byte[], byte[]> out = driver.createOutputTopic("out", new ByteArrayDeserializer(), new ByteArrayDeserializer());
             pipe(in, out, records / 10, keys);
             long start = System.nanoTime();
             long read = pipe(in, out, records, keys);
@@ -77,7 +77,7 @@ public final class DriverBench {
     }
 
     /** A record at a time, and what came out is taken now and then, so that it does not fill the memory. */
-    private static long pipe(TestInputTopic<String, String> in, TestOutputTopic<String, String> out, int records, int keys) {
+    private static long pipe(TestInputTopic<String, String> in, TestOutputTopic<byte[], byte[]> out, int records, int keys) {
         long read = 0;
         for (int i = 0; i < records; i++) {
             in.pipeInput("key-" + i % keys, "value-" + i, 1_700_000_000_000L + i);
@@ -86,7 +86,7 @@ public final class DriverBench {
         return read + drain(out);
     }
 
-    private static long drain(TestOutputTopic<String, String> out) {
+    private static long drain(TestOutputTopic<byte[], byte[]> out) {
         long read = 0;
         while (!out.isEmpty()) {
             out.readRecord();
