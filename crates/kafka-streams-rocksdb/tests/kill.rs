@@ -104,7 +104,7 @@ fn s3_a_killed_process_leaves_whole_batches() {
                 _ => run_and_kill(dir.path(), name, 3 + 17 * round as usize, Duration::ZERO),
             };
             let store = open(dir.path());
-            let reached = check(&*store);
+            let reached = check(&*store, &format!("{mode:?}, round {round}, batch {told} was told of"));
             assert!(reached >= survived, "{mode:?}: batch {survived} was there before the child started");
             match mode {
                 Mode::Processing | Mode::Spill => {
@@ -150,7 +150,7 @@ fn run_and_kill(dir: &Path, mode: &str, lines: usize, moment: Duration) -> i64 {
 }
 
 /// All rows tell of the batch of the position, which is returned; 0 without one.
-fn check(store: &dyn StoreBackend) -> i64 {
+fn check(store: &dyn StoreBackend, when: &str) -> i64 {
     let mut batches = BTreeSet::new();
     let mut rows = 0;
     let visit = &mut |_: &[u8], value: &[u8]| {
@@ -161,10 +161,10 @@ fn check(store: &dyn StoreBackend) -> i64 {
     };
     store.scan(KeyRange::default(), Order::Ascending, visit).unwrap();
     let Some(position) = store.position() else {
-        assert_eq!(rows, 0, "no position, no rows");
+        assert_eq!(rows, 0, "no position, no rows ({when})");
         return 0;
     };
-    assert_eq!(batches.into_iter().collect::<Vec<_>>(), [position.offset], "rows of other batches than the position's");
-    assert_eq!(rows, ROWS + 1);
+    assert_eq!(batches.into_iter().collect::<Vec<_>>(), [position.offset], "other batches ({when})");
+    assert_eq!(rows, ROWS + 1, "{when}");
     position.offset
 }
