@@ -3,7 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use kafka_streams_state::{
     BatchSource, CommitBatch, KeyRange, Order, RowIterator, StoreBackend, StoreError, StorePosition,
@@ -16,6 +17,9 @@ use rocksdb::{
 use crate::meta::{self, POSITION};
 use crate::options::{META, Shared};
 use crate::spill::{PENDING, Stage, advance, begin, within};
+
+/// How long a flush that is not done is left alone before it is asked for again.
+const FLUSH_PAUSE: Duration = Duration::from_millis(1);
 
 pub(crate) type Database = DBWithThreadMode<MultiThreaded>;
 
@@ -62,14 +66,11 @@ impl RocksDbBackend {
         Ok(backend)
     }
 
-    pub(crate) fn meta(&self) -> Result<std::sync::Arc<BoundColumnFamily<'_>>, StoreError> {
+    pub(crate) fn meta(&self) -> Result<Arc<BoundColumnFamily<'_>>, StoreError> {
         self.column_family(META)
     }
 
-    pub(crate) fn column_family(
-        &self,
-        name: &'static str,
-    ) -> Result<std::sync::Arc<BoundColumnFamily<'_>>, StoreError> {
+    pub(crate) fn column_family(&self, name: &'static str) -> Result<Arc<BoundColumnFamily<'_>>, StoreError> {
         let missing = || StoreError::Unreadable { reason: format!("the column family {name} is missing") };
         self.db.cf_handle(name).ok_or_else(missing)
     }
@@ -95,9 +96,27 @@ impl RocksDbBackend {
         families.extend(&pending);
         let mut options = FlushOptions::default();
         options.set_wait(true);
-        self.db.flush_cfs_opt(&families, &options).map_err(|error| failed("flush a store", &error))?;
+        let flush = || self.db.flush_cfs_opt(&families, &options).map_err(|error| failed("flush a store", &error));
+        flush()?;
+        // IMPORTANT: RocksDB may come back too early. Of several families it waits for each until another one's memtables are
+        // flushed: `AtomicFlushMemTables` gives `WaitForFlushMemTables` their ids in the order of a hash map (seen in 11.8).
+        while self.has_unflushed(&families)? {
+            std::thread::sleep(FLUSH_PAUSE);
+            flush()?;
+        }
         self.unlogged.store(false, Ordering::Release);
         Ok(())
+    }
+
+    /// Whether a family has memtables on their way to a file.
+    fn has_unflushed(&self, families: &[&Arc<BoundColumnFamily<'_>>]) -> Result<bool, StoreError> {
+        for family in families {
+            let waiting = self.db.property_int_value_cf(*family, rocksdb::properties::NUM_IMMUTABLE_MEM_TABLE);
+            if waiting.map_err(|error| failed("flush a store", &error))? != Some(0) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
