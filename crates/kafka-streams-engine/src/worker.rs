@@ -51,6 +51,8 @@ const START_SLEEP_MS: i64 = 20;
 const SPLIT_SLEEP_MS: i64 = 5;
 /// An error that should pass and has not come again for so long has passed.
 const PASSED_MS: i64 = 30_000;
+/// An error that should pass is told in the log once it has lasted so long.
+const TOLD_AFTER_MS: i64 = 1_000;
 /// The longest sleep: a turn costs microseconds, and a lost wake-up would cost no more than this.
 const MAX_SLEEP_MS: i64 = 100;
 
@@ -263,6 +265,8 @@ impl Drop for Ownership {
 struct Failing {
     since: i64,
     last: i64,
+    /// Whether it was told in the log.
+    told: bool,
 }
 
 #[derive(Debug, Default)]
@@ -487,8 +491,13 @@ impl<P: Ports> Worker<P> {
         if error.kind != BrokerErrorKind::Retriable || lasted > self.config.task_timeout_ms {
             return Err(WorkerError::Broker { what: what.to_owned(), error });
         }
-        if lasted == 0 {
-            tracing::warn!(what, %error, "will be tried again");
+        let failing = self.failing.get_mut(what);
+        // What passes at once, as all does that waits for a topic that was just made, is nobody's concern.
+        if let Some(failing) = failing.filter(|failing| lasted >= TOLD_AFTER_MS && !failing.told) {
+            failing.told = true;
+            tracing::warn!(what, %error, lasted_ms = lasted, "will be tried again");
+        } else {
+            tracing::debug!(what, %error, lasted_ms = lasted, "will be tried again");
         }
         Ok(())
     }
@@ -522,9 +531,9 @@ impl<P: Ports> Worker<P> {
 
 /// Notes that an error has come up; for how long it has by now, in milliseconds.
 fn fails(failing: &mut BTreeMap<String, Failing>, what: String, now: i64) -> i64 {
-    let entry = failing.entry(what).or_insert(Failing { since: now, last: now });
+    let entry = failing.entry(what).or_insert(Failing { since: now, last: now, told: false });
     if now - entry.last > PASSED_MS {
-        entry.since = now;
+        (entry.since, entry.told) = (now, false);
     }
     entry.last = now;
     now - entry.since
