@@ -54,6 +54,18 @@ pub struct TaskCounters {
     pub punctuated: u64,
 }
 
+/// What the stores of the DSL's operators keep besides keys, values and times (`dsl.store.format`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DslStoreFormat {
+    /// Nothing.
+    #[default]
+    Default,
+    /// Records' headers, in stores on disk. In Kafka Streams 4.3, whose bytes these are, the DSL's operators put rows
+    /// without headers. What is seen of it: deletions in changelogs carry the headers of the record that has caused them,
+    /// and results of sessions from a cache carry none.
+    Headers,
+}
+
 /// How often results that wait for windows to close are looked for: bounds the cost of looking, measured by the wall
 /// clock, in milliseconds (`__emit.interval.ms.kstreams.…__` of the JVM). 0 looks at every record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +115,8 @@ pub struct TaskContext {
     pub counters: TaskCounters,
     /// How often results of closed windows are looked for.
     pub emit_intervals: EmitIntervals,
+    /// What the DSL's stores keep.
+    pub dsl_store_format: DslStoreFormat,
     /// Whether the update in hand of a table that keeps versions is older than the table's row. Set by such a table while
     /// it sends the update on; only nodes whose input is such a table look at it (`Change.isLatest` of the JVM).
     pub update_out_of_order: bool,
@@ -127,6 +141,7 @@ impl TaskContext {
             processor_metadata: ProcessorMetadata::default(),
             counters: TaskCounters::default(),
             emit_intervals: EmitIntervals::default(),
+            dsl_store_format: DslStoreFormat::default(),
             update_out_of_order: false,
         }
     }

@@ -33,7 +33,7 @@ pub mod serde;
 mod task_id;
 mod timestamp_extractor;
 
-pub use context::{Context, EmitIntervals, RecordContext, RecordMetadata, TaskContext, TaskCounters};
+pub use context::{Context, DslStoreFormat, EmitIntervals, RecordContext, RecordMetadata, TaskContext, TaskCounters};
 pub use dead_letter::{
     DeadLetter, EXCEPTION_HEADER, MESSAGE_HEADER, OFFSET_HEADER, PARTITION_HEADER, STACKTRACE_HEADER, TOPIC_HEADER,
 };

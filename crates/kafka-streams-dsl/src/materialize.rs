@@ -19,7 +19,7 @@ use crate::{BuildError, SessionWindows};
 /// Caching and logging, for builders of different types.
 macro_rules! configured {
     ($materialized:expr, $builder:expr) => {{
-        let builder = $builder;
+        let builder = $builder.with_dsl_store_format();
         let builder = match $materialized.caching {
             true => builder.with_caching_enabled(),
             false => builder.with_caching_disabled(),

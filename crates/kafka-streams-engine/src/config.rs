@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kafka_streams_core::TimestampExtractor;
 use kafka_streams_core::handler::Handlers;
+use kafka_streams_core::{DslStoreFormat, TimestampExtractor};
 use kafka_streams_topology::OffsetReset;
 
 use crate::commit_point::CommitProbe;
@@ -38,6 +38,8 @@ pub struct WorkerConfig {
     pub handlers: Handlers,
     /// `processing.exception.handler.global.enabled`: whether the processing handler is asked about global stores.
     pub global_processing_handler: bool,
+    /// `dsl.store.format`.
+    pub dsl_store_format: DslStoreFormat,
     /// The configuration as processors see it: names of Kafka Streams, secrets left out.
     pub app_configs: Arc<BTreeMap<String, String>>,
     /// Called at the points of the commit cycle; for tests.

@@ -19,8 +19,8 @@ use std::time::Duration;
 use kafka_streams_core::handler::Handlers;
 use kafka_streams_core::serde::{I64Serde, StringSerde};
 use kafka_streams_core::{
-    Context, Failure, Output, Processor, Punctuation, PunctuationType, Record, Step, TaskId, TimestampExtractor,
-    TopicPartition,
+    Context, DslStoreFormat, Failure, Output, Processor, Punctuation, PunctuationType, Record, Step, TaskId,
+    TimestampExtractor, TopicPartition,
 };
 use kafka_streams_dsl::{Grouped, Materialized, StreamsBuilder};
 use kafka_streams_group::codec::{AssignmentInfo, ConsumerAssignment, ConsumerSubscription};
@@ -673,6 +673,7 @@ impl Simulation {
             handlers: Handlers::default(),
             probe: CommitProbe::default(),
             global_processing_handler: false,
+            dsl_store_format: DslStoreFormat::default(),
             app_configs: Arc::default(),
         };
         let setup = WorkerSetup {

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use kafka_streams_core::handler::Handlers;
 use kafka_streams_core::{
-    EmitIntervals, Failure, Headers, RawRecord, TaskContext, TaskId, Timestamp, TimestampExtractor, TopicId,
-    TopicPartition,
+    DslStoreFormat, EmitIntervals, Failure, Headers, RawRecord, TaskContext, TaskId, Timestamp, TimestampExtractor,
+    TopicId, TopicPartition,
 };
 use kafka_streams_group::GroupMember;
 use kafka_streams_state::{StateStore, StoreError, StoreParts, StorePosition, StoreSpec, ThreadCache};
@@ -46,6 +46,8 @@ pub struct SoloSetup {
     pub cache: ThreadCache,
     /// How often results of closed windows are looked for.
     pub emit_intervals: EmitIntervals,
+    /// What the DSL's stores keep.
+    pub dsl_store_format: DslStoreFormat,
 }
 
 /// Where a task's output goes, in the order in which it was sent.
@@ -88,6 +90,7 @@ impl SoloTask {
         let id = TaskId::new(0, partition);
         let mut cx = TaskContext::new(id, application_id.clone(), handlers);
         cx.emit_intervals = setup.emit_intervals;
+        cx.dsl_store_format = setup.dsl_store_format;
         let mut states = Vec::new();
         let mut open = |spec: &StoreSpec, changelog| {
             let opened = backends.of(spec).open(id, &spec.name);

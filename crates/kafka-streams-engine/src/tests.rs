@@ -9,7 +9,8 @@ use std::time::Duration;
 use kafka_streams_core::handler::{Handlers, LogAndContinue};
 use kafka_streams_core::serde::{I64Serde, StringSerde};
 use kafka_streams_core::{
-    Context, Output, Processor, Punctuation, PunctuationType, Record, Step, TaskId, TimestampExtractor, TopicPartition,
+    Context, DslStoreFormat, Output, Processor, Punctuation, PunctuationType, Record, Step, TaskId, TimestampExtractor,
+    TopicPartition,
 };
 use kafka_streams_dsl::{Grouped, Materialized, StreamsBuilder};
 use kafka_streams_group::{Assigned, Event, LostReason, WorkerEvent};
@@ -144,6 +145,7 @@ impl Bench {
             handlers: handlers.clone(),
             probe: crate::CommitProbe::default(),
             global_processing_handler: false,
+            dsl_store_format: DslStoreFormat::default(),
             app_configs: Arc::default(),
         };
         let clock = cluster.clone();

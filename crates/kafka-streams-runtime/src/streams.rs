@@ -355,6 +355,7 @@ fn worker_config(settings: &StreamsSettings) -> WorkerConfig {
         max_uncommitted_bytes: usize::try_from(budget).unwrap_or(usize::MAX),
         handlers: settings.handlers.clone(),
         global_processing_handler: settings.processing_exception_handler_global_enabled,
+        dsl_store_format: settings.dsl_store_format,
         app_configs: settings.app_configs.clone(),
         probe: CommitProbe::default(),
     }

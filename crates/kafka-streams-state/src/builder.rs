@@ -10,7 +10,7 @@ use std::sync::Arc;
 use kafka_streams_core::SharedSerde;
 
 use crate::layer::segments::ExpiryRule;
-use crate::layer::{Layers, RowFormat};
+use crate::layer::{Layers, LoggedHeaders, RowFormat};
 use crate::{
     JoinBuffer, KeyValueStore, ListValueStore, SessionStore, StateStore, StoreBuilder, StoreFacts, StoreKind,
     StoreParts, StoreSpec, TimestampedKeyValueStore, TimestampedWindowStore, VersionedKeyValueStore, WindowStore,
@@ -21,7 +21,7 @@ pub struct TypedStoreBuilder<S: TypedStore> {
     spec: StoreSpec,
     keys: SharedSerde<S::Key>,
     values: SharedSerde<S::Value>,
-    logs_headers: bool,
+    logs_headers: LoggedHeaders,
     grace_ms: Option<i64>,
     store: PhantomData<fn() -> S>,
 }
@@ -86,7 +86,7 @@ impl<S: TypedStore> TypedStoreBuilder<S> {
             logging: Some(BTreeMap::new()),
             time_index: false,
         };
-        TypedStoreBuilder { spec, keys, values, logs_headers: false, grace_ms: None, store: PhantomData }
+        TypedStoreBuilder { spec, keys, values, logs_headers: LoggedHeaders::None, grace_ms: None, store: PhantomData }
     }
 
     /// Holds updates back, so that only the last of a key is logged and forwarded at a commit or when the cache is full.
@@ -130,7 +130,16 @@ impl<S: TypedStore> TypedStoreBuilder<S> {
     /// stream-stream joins and for foreign-key subscription stores.
     #[must_use]
     pub fn with_record_headers_logged(mut self) -> Self {
-        self.logs_headers = true;
+        self.logs_headers = LoggedHeaders::All;
+        self
+    }
+
+    /// Makes it a store of the DSL: on disk, it keeps what [`DslStoreFormat`](kafka_streams_core::DslStoreFormat) says.
+    #[must_use]
+    pub fn with_dsl_store_format(mut self) -> Self {
+        if self.spec.persistent {
+            self.logs_headers = LoggedHeaders::OfDeletions;
+        }
         self
     }
 

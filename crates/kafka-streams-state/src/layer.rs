@@ -28,4 +28,4 @@ pub(crate) mod rows;
 pub(crate) mod segments;
 mod stack;
 
-pub(crate) use stack::{Layers, RowFormat};
+pub(crate) use stack::{Layers, LoggedHeaders, RowFormat};

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
 
-use kafka_streams_core::{Change, Failure, Record, SerdeError, SharedSerde, Step, TaskContext, Timestamp};
+use kafka_streams_core::{Change, Failure, Headers, Record, SerdeError, SharedSerde, Step, TaskContext, Timestamp};
 
 use crate::cursor::{Range, StoreIterator, session_key};
 use crate::format::session_key::{SessionKey, append_session};
@@ -152,6 +152,7 @@ impl<K: 'static, V: 'static> SessionStore<K, V> {
     /// record's timestamp is the session's end (`SessionCacheFlushListener` of the JVM).
     pub fn set_flush_listener(&self, send_old_values: bool, listener: FlushListener<Windowed<K>, V>) -> bool {
         let (keys, values, name) = (self.keys.clone(), self.values.clone(), self.layers.name().clone());
+        let keeps_headers = self.layers.keeps_headers();
         let listener = move |cx: &mut TaskContext, key: &[u8], new: Option<&[u8]>, old: Option<&[u8]>| {
             let failure = |error| Failure::store(&name, error);
             let read = |bytes: Option<&[u8]>| {
@@ -163,7 +164,9 @@ impl<K: 'static, V: 'static> SessionStore<K, V> {
             let key = key.map_err(|error| failure(StoreError::Serde { part: "key", error }))?;
             let key = Windowed::new(key, Window { start: session.start, end: session.end });
             let record = Record::new(key, Change { old: read(old)?, new: read(new)? }, session.end);
-            listener(cx, record.with_headers(cx.record.headers.clone()))
+            // Where the store keeps headers, they are the session's: none.
+            let headers = if keeps_headers(cx) { Headers::new() } else { cx.record.headers.clone() };
+            listener(cx, record.with_headers(headers))
         };
         self.layers.set_listener(send_old_values, Rc::new(listener));
         self.layers.is_cached()

@@ -64,6 +64,7 @@ impl TopologyTestDriver {
                 backends: settings.backends.clone(),
                 cache: cache.clone(),
                 emit_intervals: settings.emit_intervals,
+                dsl_store_format: settings.dsl_store_format,
             };
             SoloTask::new(topology, setup, settings.wall_clock)
         };

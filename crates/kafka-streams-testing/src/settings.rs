@@ -6,7 +6,7 @@ use std::sync::Arc;
 use kafka_streams_core::handler::{
     DeserializationExceptionHandler, Handlers, ProcessingExceptionHandler, ProductionExceptionHandler,
 };
-use kafka_streams_core::{EmitIntervals, Timestamp, TimestampExtractor};
+use kafka_streams_core::{DslStoreFormat, EmitIntervals, Timestamp, TimestampExtractor};
 use kafka_streams_engine::Backends;
 use kafka_streams_state::{InMemoryBackends, StoreBackends};
 
@@ -41,6 +41,7 @@ pub struct TestDriverSettings {
     pub(crate) backends: Backends,
     pub(crate) max_records_per_step: usize,
     pub(crate) emit_intervals: EmitIntervals,
+    pub(crate) dsl_store_format: DslStoreFormat,
 }
 
 /// `statestore.cache.max.bytes` by default, on the JVM and here.
@@ -128,6 +129,12 @@ impl TestDriverSettings {
     pub fn with_emit_intervals(self, emit_intervals: EmitIntervals) -> Self {
         TestDriverSettings { emit_intervals, ..self }
     }
+
+    /// What the stores of the DSL's operators keep (`dsl.store.format`).
+    #[must_use]
+    pub fn with_dsl_store_format(self, dsl_store_format: DslStoreFormat) -> Self {
+        TestDriverSettings { dsl_store_format, ..self }
+    }
 }
 
 impl Default for TestDriverSettings {
@@ -144,6 +151,7 @@ impl Default for TestDriverSettings {
             backends: Backends { persistent: in_memory.clone(), in_memory },
             max_records_per_step: MAX_RECORDS_PER_STEP,
             emit_intervals: EmitIntervals { outer_join_ms: 0, window_close_ms: 0, lose_expired: false },
+            dsl_store_format: DslStoreFormat::default(),
         }
     }
 }

@@ -74,9 +74,9 @@ pub mod prelude {
         UuidSerde, VecSerde,
     };
     pub use kafka_streams_core::{
-        Change, Context, DeadLetter, DefaultSerde, Failure, FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, Header,
-        Headers, Partitions, Processor, Punctuation, PunctuationType, Record, RecordContext, Serde, SerdeError,
-        SharedSerde, Step, TaskId, Timestamp, TimestampExtractor, TopicPartition,
+        Change, Context, DeadLetter, DefaultSerde, DslStoreFormat, Failure, FixedKeyContext, FixedKeyProcessor,
+        FixedKeyRecord, Header, Headers, Partitions, Processor, Punctuation, PunctuationType, Record, RecordContext,
+        Serde, SerdeError, SharedSerde, Step, TaskId, Timestamp, TimestampExtractor, TopicPartition,
     };
     /// What [`StreamsBuilder::build`] returns on a mistake in the topology: all that it found.
     pub use kafka_streams_dsl::BuildError as TopologyError;

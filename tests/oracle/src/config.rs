@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use kafka_streams_core::EmitIntervals;
 use kafka_streams_core::handler::LogAndContinue;
+use kafka_streams_core::{DslStoreFormat, EmitIntervals};
 use kafka_streams_dsl::Optimization;
 use kafka_streams_testing::TestDriverSettings;
 use serde_json::Value as Json;
@@ -42,6 +42,7 @@ impl Config {
             let value = text(value);
             match key.as_str() {
                 "topology.optimization" => optimizations = optimizations_of(&value)?,
+                "dsl.store.format" => settings = settings.with_dsl_store_format(store_format(key, &value)?),
                 "ensure.explicit.internal.resource.naming" => explicit_names = truth(key, &value)?,
                 "statestore.cache.max.bytes" => settings = settings.with_cache_bytes(number(key, &value)?),
                 "deserialization.exception.handler" if value == LOG_AND_CONTINUE => {
@@ -58,6 +59,14 @@ impl Config {
             }
         }
         Ok(Config { optimizations, explicit_names, settings: settings.with_emit_intervals(emit) })
+    }
+}
+
+fn store_format(key: &str, value: &str) -> Result<DslStoreFormat, Fault> {
+    match value.to_ascii_uppercase().as_str() {
+        "DEFAULT" => Ok(DslStoreFormat::Default),
+        "HEADERS" => Ok(DslStoreFormat::Headers),
+        _ => Err(Fault::Config(format!("{key}={value} is none of Kafka's"))),
     }
 }
 

@@ -417,6 +417,7 @@ impl<P: Ports> Worker<P> {
             .with_app_configs(self.config.app_configs.clone());
         cx.wall_clock = now;
         cx.output = (self.make_output)();
+        cx.dsl_store_format = self.config.dsl_store_format;
         let (cache, known) = (&self.cache, &self.known_partitions);
         let mut ready = stores.iter();
         let (globals, shared) = (&self.global_stores, self.cache.for_shared_stores());

@@ -333,9 +333,9 @@ pub const STREAMS_KEYS: &[KeySpec] = &[
         Is("DEFAULT"),
         Low,
         OneOfAnyCase(&["HEADERS", "DEFAULT"]),
-        Refused("stores do not keep record headers yet"),
-        "",
-        "Whether stores keep the headers of records.",
+        Honoured,
+        "dsl_store_format",
+        "Whether the stores of the DSL's operators keep the headers of records; in 4.3 only the deletions in their changelogs have any.",
     ),
     key(
         "dsl.store.suppliers.class",

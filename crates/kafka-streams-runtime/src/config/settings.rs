@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kafka_streams_core::TimestampExtractor;
 use kafka_streams_core::handler::Handlers;
+use kafka_streams_core::{DslStoreFormat, TimestampExtractor};
 use uuid::Uuid;
 
 use super::broker_address::BrokerAddress;
@@ -42,6 +42,8 @@ pub struct StreamsSettings {
     pub processing_exception_handler_global_enabled: bool,
     /// What was set, as processors see it: secrets left out.
     pub app_configs: Arc<BTreeMap<String, String>>,
+    /// `dsl.store.format`.
+    pub dsl_store_format: DslStoreFormat,
     /// `ensure.explicit.internal.resource.naming`.
     pub explicit_names: bool,
     /// `max.task.idle.ms`.

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kafka_streams_core::TimestampExtractor;
 use kafka_streams_core::handler::{
     DeserializationExceptionHandler, ProcessingExceptionHandler, ProductionExceptionHandler,
 };
+use kafka_streams_core::{DslStoreFormat, TimestampExtractor};
 
 use super::error::ConfigError;
 use super::jaas;
@@ -249,6 +249,16 @@ impl StreamsConfig {
     #[must_use]
     pub fn repartition_purge_interval(self, interval: Duration) -> Self {
         self.set("repartition.purge.interval.ms", millis(interval))
+    }
+
+    /// `dsl.store.format`: what the stores of the DSL's operators keep; [`DslStoreFormat::Default`] by default.
+    #[must_use]
+    pub fn dsl_store_format(self, format: DslStoreFormat) -> Self {
+        let format = match format {
+            DslStoreFormat::Default => "DEFAULT",
+            DslStoreFormat::Headers => "HEADERS",
+        };
+        self.set("dsl.store.format", format)
     }
 
     /// `ensure.explicit.internal.resource.naming`: whether a topology with a store or a repartition topic that was not

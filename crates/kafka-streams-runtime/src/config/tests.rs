@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use kafka_streams_core::TimestampExtractor;
 use kafka_streams_core::handler::{LogAndContinue, LogAndFail};
+use kafka_streams_core::{DslStoreFormat, TimestampExtractor};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -176,7 +176,7 @@ mod builder {
     #[test]
     fn every_setter_that_the_table_names_writes_its_key() {
         let ms = Duration::from_millis(1234);
-        let set: [(&str, StreamsConfig, &str); 32] = [
+        let set: [(&str, StreamsConfig, &str); 33] = [
             ("errors_dead_letter_queue_topic_name", base().errors_dead_letter_queue_topic_name("dead"), "dead"),
             (
                 "processing_exception_handler_global_enabled",
@@ -193,6 +193,7 @@ mod builder {
                 base().default_timestamp_extractor(TimestampExtractor::WallclockTimestampExtractor),
                 "org.apache.kafka.streams.processor.WallclockTimestampExtractor",
             ),
+            ("dsl_store_format", base().dsl_store_format(DslStoreFormat::Headers), "HEADERS"),
             ("explicit_names", base().explicit_names(true), "true"),
             ("max_task_idle", base().max_task_idle(MaxTaskIdle::Disabled), "-1"),
             ("memory_budget", base().memory_budget(1 << 30), "1073741824"),

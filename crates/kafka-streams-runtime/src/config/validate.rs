@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kafka_streams_core::DslStoreFormat;
 use kafka_streams_core::handler::{Handlers, LogAndContinue, LogAndFail};
 
 use super::broker_address::BrokerAddress;
@@ -404,6 +405,10 @@ impl Check<'_> {
             default_timestamp_extractor: self
                 .choice("default.timestamp.extractor", "", &TIMESTAMP_EXTRACTORS)
                 .unwrap_or_default(),
+            dsl_store_format: match self.text("dsl.store.format") {
+                Some(format) if format.trim().eq_ignore_ascii_case("HEADERS") => DslStoreFormat::Headers,
+                _ => DslStoreFormat::Default,
+            },
             explicit_names: self
                 .text("ensure.explicit.internal.resource.naming")
                 .is_some_and(|text| text.eq_ignore_ascii_case("true")),

@@ -6,7 +6,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use kafka_streams_core::{
-    Failure, Headers, OutputRecord, PartitionChoice, RecordContext, RouteId, Step, TaskContext, Timestamp,
+    DslStoreFormat, Failure, Headers, OutputRecord, PartitionChoice, RecordContext, RouteId, Step, TaskContext,
+    Timestamp,
 };
 
 use super::cache::{DirtyEntry, Evicted, StoreCache};
@@ -35,10 +36,20 @@ pub(crate) struct RowFormat {
     pub(crate) windows: Option<ExpiryRule>,
     /// Whether equal windows are kept side by side.
     pub(crate) retain_duplicates: bool,
-    /// Whether changelog records carry the headers of the record in hand (join stores).
-    pub(crate) logs_headers: bool,
+    /// Which changelog records carry the headers of the record in hand.
+    pub(crate) logs_headers: LoggedHeaders,
     /// How many rows are kept: those that were used last. `None` keeps all.
     pub(crate) max_rows: Option<usize>,
+}
+
+/// Which changelog records carry the headers of the record in hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LoggedHeaders {
+    None,
+    /// Deletions, if stores of the DSL keep headers.
+    OfDeletions,
+    /// All: those of join stores and foreign-key subscriptions.
+    All,
 }
 
 pub(crate) struct Layers {
@@ -121,6 +132,12 @@ impl Layers {
     /// Whether rows can be found by time.
     pub(crate) fn has_time_index(&self) -> bool {
         self.segments.as_ref().is_some_and(|segments| segments.rule().indexed)
+    }
+
+    /// Tells whether this store keeps headers, in a task that has such stores.
+    pub(crate) fn keeps_headers(&self) -> impl Fn(&TaskContext) -> bool + 'static {
+        let may = self.format.logs_headers == LoggedHeaders::OfDeletions;
+        move |cx| may && keeps_headers(cx)
     }
 
     /// Whether it was declared with caching, and there is a cache.
@@ -497,7 +514,11 @@ impl Layers {
             value => (cx.record.timestamp, value),
         };
         let partition = PartitionChoice::Explicit(cx.task_id().partition);
-        let headers = if self.format.logs_headers { &cx.record.headers } else { &NO_HEADERS };
+        let headers = match self.format.logs_headers {
+            LoggedHeaders::All => &cx.record.headers,
+            LoggedHeaders::OfDeletions if value.is_none() && keeps_headers(cx) => &cx.record.headers,
+            _ => &NO_HEADERS,
+        };
         cx.output.send(OutputRecord { route, partition, timestamp: Some(timestamp), headers, key: Some(key), value });
     }
 
@@ -559,6 +580,11 @@ impl Layers {
         self.write_below(cx, below.place, key, new)?;
         listener(cx, key, new, below.value.as_deref().filter(|_| sends_old_values))
     }
+}
+
+/// Whether the stores of the DSL keep headers.
+fn keeps_headers(cx: &TaskContext) -> bool {
+    cx.dsl_store_format == DslStoreFormat::Headers
 }
 
 impl StateStore for Layers {
