@@ -31,6 +31,7 @@ mod punctuation;
 mod record;
 pub mod serde;
 mod task_id;
+mod time_heap;
 mod timestamp_extractor;
 
 pub use context::{Context, DslStoreFormat, EmitIntervals, RecordContext, RecordMetadata, TaskContext, TaskCounters};
@@ -49,4 +50,5 @@ pub use punctuation::{Punctuation, PunctuationType, Timers};
 pub use record::{Change, RawRecord, Record, Timestamp};
 pub use serde::{DefaultSerde, Serde, SerdeError, SharedSerde, read_nullable};
 pub use task_id::{ParseTaskIdError, TaskId, TopicId, TopicPartition};
+pub use time_heap::TimeHeap;
 pub use timestamp_extractor::{Extracted, TimestampExtractor};

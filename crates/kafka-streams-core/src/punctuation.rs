@@ -1,6 +1,6 @@
 //! Timers of processors: when the next punctuation is due, on stream time or on the wall clock.
 
-use crate::{NodeId, Timestamp};
+use crate::{NodeId, TimeHeap, Timestamp};
 
 /// Which clock a punctuation follows (`PunctuationType` of the JVM).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,17 +18,20 @@ pub struct Punctuation(u32);
 /// The timers of a task.
 #[derive(Debug, Default)]
 pub struct Timers {
-    scheduled: Vec<Scheduled>,
+    stream_time: TimeHeap<Scheduled>,
+    wall_clock: TimeHeap<Scheduled>,
+    /// The one that was given out last and is to be scheduled again: after it has run, so that those that it schedules
+    /// come before it (`PunctuationQueue.maybePunctuate` of the JVM).
+    in_hand: Option<(Timestamp, Scheduled)>,
     next: u32,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Scheduled {
     id: Punctuation,
     node: NodeId,
     kind: PunctuationType,
     interval: i64,
-    at: Timestamp,
 }
 
 impl Timers {
@@ -44,32 +47,46 @@ impl Timers {
         };
         let id = Punctuation(self.next);
         self.next += 1;
-        self.scheduled.push(Scheduled { id, node, kind, interval, at });
+        self.of(kind).offer(at, Scheduled { id, node, kind, interval });
         id
     }
 
     /// Ends a punctuation; nothing happens if it is already ended.
     pub fn cancel(&mut self, punctuation: Punctuation) {
-        self.scheduled.retain(|scheduled| scheduled.id != punctuation);
+        self.in_hand = self.in_hand.filter(|(_, scheduled)| scheduled.id != punctuation);
+        for timers in [&mut self.stream_time, &mut self.wall_clock] {
+            timers.retain(|scheduled| scheduled.id != punctuation);
+        }
     }
 
     /// The next punctuation of this clock that is due at `now`, rescheduled for the first moment of its rhythm after
-    /// `now`: missed moments are not made up for (`PunctuationSchedule.next` of the JVM).
+    /// `now`: missed moments are not made up for (`PunctuationSchedule.next` of the JVM). Of those that are due at one
+    /// time, the order is the JVM's.
     pub fn due(&mut self, kind: PunctuationType, now: Timestamp) -> Option<(NodeId, Punctuation)> {
-        let scheduled = self
-            .scheduled
-            .iter_mut()
-            .filter(|scheduled| scheduled.kind == kind && scheduled.at <= now)
-            .min_by_key(|scheduled| (scheduled.at, scheduled.id))?;
-        let missed = now.saturating_sub(scheduled.at) / scheduled.interval;
-        scheduled.at = scheduled.at.saturating_add((missed + 1).saturating_mul(scheduled.interval));
+        if let Some((at, scheduled)) = self.in_hand.take() {
+            self.of(scheduled.kind).offer(at, scheduled);
+        }
+        let timers = self.of(kind);
+        timers.first().filter(|(at, _)| *at <= now)?;
+        let (at, scheduled) = timers.poll()?;
+        let missed = now.saturating_sub(at) / scheduled.interval;
+        let next = at.saturating_add((missed + 1).saturating_mul(scheduled.interval));
+        self.in_hand = Some((next, scheduled));
         Some((scheduled.node, scheduled.id))
     }
 
     /// When the wall clock makes the next punctuation due.
     pub fn next_wall_clock(&self) -> Option<Timestamp> {
-        let wall_clock = self.scheduled.iter().filter(|scheduled| scheduled.kind == PunctuationType::WallClockTime);
-        wall_clock.map(|scheduled| scheduled.at).min()
+        let in_hand = self.in_hand.filter(|(_, scheduled)| scheduled.kind == PunctuationType::WallClockTime);
+        let in_hand = in_hand.map(|(at, _)| at);
+        self.wall_clock.first().map(|(at, _)| at).into_iter().chain(in_hand).min()
+    }
+
+    fn of(&mut self, kind: PunctuationType) -> &mut TimeHeap<Scheduled> {
+        match kind {
+            PunctuationType::StreamTime => &mut self.stream_time,
+            PunctuationType::WallClockTime => &mut self.wall_clock,
+        }
     }
 }
 

@@ -19,7 +19,7 @@ pub mod port;
 mod record_queue;
 
 mod partition_group;
-mod time_heap;
+mod queue_heap;
 
 mod task;
 

@@ -3,14 +3,14 @@
 use kafka_streams_core::Timestamp;
 
 use crate::port::FetchedBatch;
+use crate::queue_heap::QueueHeap;
 use crate::record_queue::RecordQueue;
-use crate::time_heap::TimeHeap;
 
 /// All queues of a task. Records are taken in the order of their timestamps, so far as they are there (KIP-353, KIP-695).
 pub(crate) struct PartitionGroup<B> {
     pub(crate) queues: Vec<RecordQueue<B>>,
     /// Those with records.
-    by_time: TimeHeap,
+    by_time: QueueHeap,
     /// When the task began to wait for an empty partition that is at its end.
     idle_since: Option<Timestamp>,
 }
@@ -35,7 +35,7 @@ impl<B> PartitionGroup<B> {
 
 impl<B: FetchedBatch> PartitionGroup<B> {
     pub(crate) fn new(queues: Vec<RecordQueue<B>>) -> Self {
-        PartitionGroup { queues, by_time: TimeHeap::default(), idle_since: None }
+        PartitionGroup { queues, by_time: QueueHeap::default(), idle_since: None }
     }
 
     /// Notes that a queue has records now; those that nobody noted are found by [`choose`](PartitionGroup::choose), in

@@ -221,6 +221,10 @@ where
             };
             if closes(reach) >= clock.stream_time.get() {
                 *open = true;
+                // The JVM walks over the values one by one: the next one of this key would be the last that it looks at.
+                if left_open && right_open && values.len() > 1 {
+                    break;
+                }
                 continue;
             }
             for value in values {
