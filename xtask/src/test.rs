@@ -1,10 +1,10 @@
 //! `cargo xtask test`: everything, from the rules of the house to the suite on real brokers, which it starts and always stops.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Error, Result};
+use anyhow::{Context, Error, Result};
 use clap::Args;
 
 use crate::cargo::{build_binary, cargo};
@@ -39,8 +39,7 @@ pub(crate) struct Test {
 
 /// Runs every phase; a failed one does not keep the later ones from running, except where they need it.
 pub(crate) fn run(workspace: &Workspace, options: &Test) -> Result<()> {
-    // Asked before anything is built: the build may put a new file in the place of this one.
-    let xtask = std::env::current_exe()?;
+    let xtask = keep_xtask(workspace)?;
     setup::ensure(workspace, &setup::BUILD)?;
     if !options.no_broker {
         setup::ensure(workspace, &setup::JAVA)?;
@@ -75,6 +74,18 @@ pub(crate) fn run(workspace: &Workspace, options: &Test) -> Result<()> {
         })?;
     }
     phases.finish()
+}
+
+/// A copy of this program, for tests that start brokers of their own: the build may put another file in its place, as every
+/// workspace with an `xtask` of its own does that is built into the same target directory.
+fn keep_xtask(workspace: &Workspace) -> Result<PathBuf> {
+    let directory = workspace.target().join("test");
+    std::fs::create_dir_all(&directory)?;
+    let copy = directory.join("xtask");
+    // Not over a copy that may be running.
+    let _ = std::fs::remove_file(&copy);
+    std::fs::copy(std::env::current_exe()?, &copy).with_context(|| format!("cannot write {}", copy.display()))?;
+    Ok(copy)
 }
 
 /// Runs `tests` with everything around it that a test may need, named by environment variables (see docs/development.md).
