@@ -488,9 +488,10 @@ impl<B: FetchedBatch> Task<B> {
         })
     }
 
-    /// The sum of the offsets of the task's changelogs, as the leader is told of a task that does not run.
+    /// The sum over the task's changelogs of what is to be read next, as the leader is told of a task that does not run
+    /// (`ProcessorStateManager.changelogOffsets` of the JVM).
     pub(crate) fn offset_sum(&self) -> i64 {
-        self.stores.iter().map(|store| store.position.offset.max(0)).fold(0, i64::saturating_add)
+        self.stores.iter().map(|store| store.position.next_offset()).fold(0, i64::saturating_add)
     }
 
     pub(crate) fn has_changelogs(&self) -> bool {

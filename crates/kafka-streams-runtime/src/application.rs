@@ -121,7 +121,7 @@ pub(crate) fn scan(directory: &StateDirectory, stores: &dyn StoreBackends) -> Re
         for name in &names {
             match stores.open(task, name) {
                 Ok(store) => {
-                    let offset = store.position().map_or(0, |position| position.offset.max(0));
+                    let offset = store.position().map_or(0, |position| position.next_offset());
                     sum = Some(sum.unwrap_or(0_i64).saturating_add(offset));
                 }
                 Err(error) => {

@@ -151,6 +151,13 @@ pub struct StorePosition {
     pub extensions: Vec<(String, Vec<u8>)>,
 }
 
+impl StorePosition {
+    /// The offset of the changelog from which on nothing is in the rows; 0 if none is.
+    pub fn next_offset(&self) -> i64 {
+        self.offset.saturating_add(1).max(0)
+    }
+}
+
 /// Rows on their way into a back-end, sorted by key, each key once; a value of `None` deletes the key.
 pub type RowIterator<'i, 'r> = &'i mut dyn Iterator<Item = (&'r [u8], Option<&'r [u8]>)>;
 
