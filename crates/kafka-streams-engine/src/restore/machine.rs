@@ -285,7 +285,7 @@ impl<F: Fetch, A: Admin> Restorer<F, A> {
         if let Stage::Asked { description: Some(description), bounds: Some(bounds), .. } = &store.stage {
             let log = Log { topic_id: description.id, bounds: *bounds, max_age_ms: self.config.max_age_ms };
             store.failing_since = None;
-            if position_of(store).is_some_and(|position| position.offset + 1 < log.bounds.end) {
+            if position_of(store).is_some_and(|position| position.next_offset() < log.bounds.end) {
                 let call = self.admin.call(Call::DeleteRetention(changelog.topic));
                 store.stage = Stage::RetentionAsked { call, log };
                 return Ok(());
@@ -334,7 +334,7 @@ impl<F: Fetch, A: Admin> Restorer<F, A> {
             Some(position) => Some(keep(&position, log, now).map(|()| position)),
         };
         let next = match kept {
-            Some(Ok(position)) => position.offset + 1,
+            Some(Ok(position)) => position.next_offset(),
             Some(Err(reason)) => {
                 tracing::warn!(task = %id, store = %store.source.spec.name, %changelog, reason, "store is wiped and restored from its topic (S6)");
                 backend.wipe().map_err(|error| of_store(store, error))?;
@@ -532,11 +532,11 @@ fn keep(position: &StorePosition, log: Log, now: i64) -> Result<(), &'static str
     let Log { topic_id, bounds, max_age_ms } = log;
     if position.topic_id != topic_id {
         Err("its changelog was deleted and made anew: the topic id differs")
-    } else if position.offset + 1 < bounds.start {
+    } else if position.next_offset() < bounds.start {
         Err("its changelog begins after its position: records were deleted that it has not seen")
     } else if position.offset >= bounds.end {
         Err("its changelog ends before its position: it was truncated or is another one")
-    } else if position.offset + 1 < bounds.end && now - position.committed_at > max_age_ms {
+    } else if position.next_offset() < bounds.end && now - position.committed_at > max_age_ms {
         Err("its last commit is older than delete.retention.ms: deletions may have been compacted away")
     } else {
         Ok(())
