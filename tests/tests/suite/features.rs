@@ -131,6 +131,22 @@ impl Pair {
         records.into_iter().map(row).collect()
     }
 
+    /// Waits until as much was written as is expected, and checks that it is that, each once, in whatever order.
+    pub(crate) fn expect_written(&self, expected: &[(String, Option<String>)]) -> anyhow::Result<()> {
+        let mut found = Vec::new();
+        let waited = self.broker.wait_until(
+            || {
+                found = self.written()?;
+                Ok(found.len() >= expected.len())
+            },
+            "everything is written",
+        );
+        found.sort();
+        let first = found.iter().zip(expected).find(|(found, expected)| found != expected);
+        anyhow::ensure!(found == expected, "{} results, expected {}; first {first:?}", found.len(), expected.len());
+        waited
+    }
+
     /// Waits until the output's last values make up this table.
     fn expect_table(&self, expected: &Rows) -> anyhow::Result<()> {
         let mut found = Rows::new();
@@ -279,17 +295,7 @@ async fn streams_are_joined_exactly_once_while_instances_come_and_go() -> anyhow
     });
     let mut expected: Vec<_> = pairs.collect();
     expected.sort();
-    let mut found = Vec::new();
-    let waited = pair.broker.wait_until(
-        || {
-            found = pair.written()?;
-            Ok(found.len() >= expected.len())
-        },
-        "everything is joined",
-    );
+    let joined = pair.expect_written(&expected);
     in_process::close(&last)?;
-    found.sort();
-    let first = found.iter().zip(&expected).find(|(found, expected)| found != expected);
-    anyhow::ensure!(found == expected, "{} pairs, expected {}; first {first:?}", found.len(), expected.len());
-    waited
+    joined
 }

@@ -78,18 +78,7 @@ fn expect_once(pair: &Pair, clicks: &Clicks) -> anyhow::Result<()> {
     let row = |((key, start), count): (&(String, i64), &i64)| (format!("{key}@{start}"), Some(count.to_string()));
     let mut expected: Vec<_> = clicks.counts.iter().map(row).collect();
     expected.sort();
-    let mut found = Vec::new();
-    let waited = pair.broker.wait_until(
-        || {
-            found = pair.written()?;
-            Ok(found.len() >= expected.len())
-        },
-        "every window is told",
-    );
-    found.sort();
-    let first = found.iter().zip(&expected).find(|(found, expected)| found != expected);
-    anyhow::ensure!(found == expected, "{} windows, expected {}; first {first:?}", found.len(), expected.len());
-    waited
+    pair.expect_written(&expected)
 }
 
 const BUFFER: &str = "final-store";
