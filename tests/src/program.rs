@@ -320,7 +320,8 @@ fn first_difference(
     found: &std::collections::BTreeMap<String, i64>,
     expected: &std::collections::BTreeMap<String, i64>,
 ) -> String {
-    let words = expected.keys().chain(found.keys());
+    let unexpected = found.keys().filter(|word| !expected.contains_key(*word));
+    let words = expected.keys().chain(unexpected);
     let mut wrong = words.filter(|word| found.get(*word) != expected.get(*word));
     match wrong.next() {
         Some(word) => format!(

@@ -11,7 +11,9 @@
 //!
 //! Initialising, committing and aborting go on in the background when their timeout is over, and could be called with
 //! short timeouts again and again. Sending offsets does not: a call that times out takes its requests back, so that a
-//! timeout shorter than the broker's answer never comes to an end. And a flush ends with the call that asked for it.
+//! timeout shorter than the broker's answer never comes to an end. It may also wait for a coordinator that is gone; then a
+//! connection is cut, after which it finds the new one (see `raw/sockets.rs`). And a flush ends with the call that asked
+//! for it.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -28,6 +30,9 @@ const STEP_LIMIT: Duration = Duration::from_secs(10);
 
 /// Longest wait inside of librdkafka for calls that can be taken up again. A lane that is closed ends after it.
 const SLICE: Duration = Duration::from_millis(500);
+
+/// Sending offsets waits this long before a connection is cut, and then as long again as it has waited.
+const CUT_AFTER: Duration = Duration::from_secs(2);
 
 /// As [`SLICE`] for a flush, which gives way to steps.
 const FLUSH_SLICE: Duration = Duration::from_millis(5);
@@ -82,10 +87,35 @@ struct Shared {
 #[derive(Default)]
 struct State {
     queued: Option<Step>,
-    running: Option<StepKind>,
+    running: Option<Running>,
     outcome: Option<(StepKind, Result<(), Failure>)>,
     flush: bool,
     closed: bool,
+}
+
+/// A call that waits.
+struct Running {
+    kind: StepKind,
+    since: Instant,
+    cut_at: Instant,
+}
+
+impl Running {
+    fn new(kind: StepKind) -> Self {
+        let since = Instant::now();
+        Running { kind, since, cut_at: since + CUT_AFTER }
+    }
+
+    /// For how long it has waited, if a connection should be cut now.
+    fn is_stuck(&mut self) -> Option<Duration> {
+        let now = Instant::now();
+        if self.kind != StepKind::SendOffsets || now < self.cut_at {
+            return None;
+        }
+        let waited = now - self.since;
+        self.cut_at = now + waited;
+        Some(waited)
+    }
 }
 
 impl Lane {
@@ -110,6 +140,15 @@ impl Lane {
                 return Progress::Done(outcome);
             }
             tracing::debug!("the outcome of {done:?} was left behind: {outcome:?}");
+        }
+        if let Some(waited) = state.running.as_mut().and_then(Running::is_stuck)
+            && self.shared.client.cut_a_connection()
+        {
+            tracing::warn!(
+                ?waited,
+                "offsets are not sent to the transaction: the group's coordinator does not answer, or has moved while \
+                 librdkafka waits for it; a connection was closed, so that it asks for the coordinator again"
+            );
         }
         if state.running.is_none() && state.queued.is_none() {
             match make() {
@@ -177,7 +216,7 @@ impl Shared {
         let mut state = self.lock();
         while !state.closed {
             if let Some(step) = state.queued.take() {
-                state.running = Some(step.kind());
+                state.running = Some(Running::new(step.kind()));
                 drop(state);
                 let outcome = self.run(&step);
                 state = self.lock();

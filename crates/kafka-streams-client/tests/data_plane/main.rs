@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // Helpers of tests, outside of test functions.
 
+mod coordinator;
 mod member;
 mod mock;
 mod produce;

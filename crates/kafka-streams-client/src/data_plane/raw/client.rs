@@ -10,6 +10,7 @@ use rdkafka::bindings::{self as rd, rd_kafka_resp_err_t as Code, rd_kafka_t};
 
 use super::config::{Config, ERROR_TEXT_SIZE};
 use super::failure::text_at;
+use super::sockets::Sockets;
 use super::{Failure, GroupMetadata, PartitionList, Queue, Signal, codes, epoch};
 use crate::data_plane::log;
 
@@ -25,12 +26,18 @@ pub(in super::super) enum Role {
 /// `rd_kafka_t`. Destroyed with its last handle.
 pub(in super::super) struct Client {
     rk: NonNull<rd_kafka_t>,
-    /// Errors that librdkafka tells by callback. Boxed, as the callback has its address.
+    /// What librdkafka tells by callback. Boxed, as the callbacks have its address.
     told: Box<Told>,
 }
 
-/// What the error callback was told and nobody has taken.
-type Told = Mutex<Vec<Failure>>;
+/// What the callbacks share with the client.
+#[derive(Default)]
+pub(super) struct Told {
+    /// Errors that nobody has taken.
+    failures: Mutex<Vec<Failure>>,
+    /// A producer's connections.
+    pub(super) sockets: Sockets,
+}
 
 // SAFETY: librdkafka's clients may be used by any number of threads at once ("librdkafka is completely thread-safe",
 // rdkafka.h and INTRODUCTION.md).
@@ -56,6 +63,7 @@ impl Client {
         }
         if role == Role::Producer {
             epoch::intercept(&config);
+            Sockets::serve(&config);
         }
         let mut text = [0 as c_char; ERROR_TEXT_SIZE];
         let conf = config.into_ptr();
@@ -142,7 +150,7 @@ impl Client {
     /// librdkafka calls back on the thread that reads a queue, for errors that it put into that queue not as messages:
     /// that the topic of a partition is missing, for one.
     pub(super) fn take_told(&self) -> Vec<Failure> {
-        std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.told.failures.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The error that ended this client, if one did.
@@ -192,7 +200,9 @@ impl Client {
         unsafe { Failure::take(rd::rd_kafka_begin_transaction(self.as_ptr())) }
     }
 
-    /// Waits at most `timeout`. Does NOT go on in the background: another call sends the offsets again.
+    /// Does NOT go on in the background when `timeout` is over: another call sends the offsets again. While the group's
+    /// coordinator cannot be reached, librdkafka waits beyond `timeout`, possibly for ever: see
+    /// [`cut_a_connection`](Client::cut_a_connection).
     pub(in super::super) fn send_offsets(
         &self,
         offsets: &PartitionList,
@@ -223,6 +233,11 @@ impl Client {
         unsafe { Failure::take(rd::rd_kafka_abort_transaction(self.as_ptr(), millis(timeout))) }
     }
 
+    /// Cuts one of a producer's connections, each time another one; it is made anew. Whether there was one.
+    pub(in super::super) fn cut_a_connection(&self) -> bool {
+        self.told.sockets.cut_one()
+    }
+
     /// The pointer, valid as long as the client.
     pub(super) fn as_ptr(&self) -> *mut rd_kafka_t {
         self.rk.as_ptr()
@@ -248,7 +263,7 @@ fn millis(time: Duration) -> c_int {
 unsafe extern "C" fn on_error(_: *mut rd_kafka_t, code: c_int, text: *const c_char, told: *mut c_void) {
     // SAFETY: the client keeps `told` alive until librdkafka is gone; the text ends with a zero byte.
     let (told, text) = unsafe { (&*told.cast::<Told>(), text_at(text)) };
-    told.lock().unwrap_or_else(PoisonError::into_inner).push(Failure::new(code, text));
+    told.failures.lock().unwrap_or_else(PoisonError::into_inner).push(Failure::new(code, text));
 }
 
 /// A log line, from any thread of librdkafka.

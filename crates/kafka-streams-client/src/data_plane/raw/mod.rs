@@ -18,6 +18,7 @@ mod group_metadata;
 mod message;
 mod partition_list;
 mod queue;
+mod sockets;
 mod topic;
 
 pub(super) use client::{Client, Role};
