@@ -3,6 +3,7 @@
 mod topic_store;
 
 use std::any::Any;
+use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use crate::{
 pub use topic_store::TopicStore;
 
 /// Writes a topology by names. Parents are added before their children; key and value types of all edges are compared
-/// by [`build`](TopologyBuilder::build).
+/// by [`build`](TopologyBuilder::build). An illegal or taken name is told with the places where it was given.
 ///
 /// ```
 /// use kafka_streams_core::serde::{I64Serde, StringSerde};
@@ -71,6 +72,7 @@ impl TopologyBuilder {
     ///
     /// # Errors
     /// An illegal or taken name, no topic, or a topic that another source reads.
+    #[track_caller]
     pub fn add_source<K, V>(
         &mut self,
         name: &str,
@@ -90,6 +92,7 @@ impl TopologyBuilder {
     ///
     /// # Errors
     /// An illegal or taken name, no regular expression, or a topic that another source reads matches.
+    #[track_caller]
     pub fn add_source_matching<K, V>(
         &mut self,
         name: &str,
@@ -109,11 +112,13 @@ impl TopologyBuilder {
     ///
     /// # Errors
     /// As [`add_source`](TopologyBuilder::add_source).
+    #[track_caller]
     pub fn add_source_with<K, V>(&mut self, name: &str, source: SourceSpec<K, V>) -> Result<&mut Self, TopologyError>
     where
         K: Clone + 'static,
         V: Clone + 'static,
     {
+        self.draft.enter(Location::caller());
         self.draft.add_source(name, source)?;
         Ok(self)
     }
@@ -124,6 +129,7 @@ impl TopologyBuilder {
     ///
     /// # Errors
     /// An illegal or taken name, no parent, or a parent that does not exist or is a sink.
+    #[track_caller]
     pub fn add_processor<P: Processor>(
         &mut self,
         name: &str,
@@ -138,6 +144,7 @@ impl TopologyBuilder {
     ///
     /// # Errors
     /// As [`add_processor`](TopologyBuilder::add_processor).
+    #[track_caller]
     pub fn add_processor_with_stores<R: StoreRefs, P: Processor>(
         &mut self,
         name: &str,
@@ -152,12 +159,14 @@ impl TopologyBuilder {
     ///
     /// # Errors
     /// As [`add_processor`](TopologyBuilder::add_processor); or another store has the name of one that is brought.
+    #[track_caller]
     pub fn add_supplied_processor<S: ProcessorSupplier>(
         &mut self,
         name: &str,
         supplier: S,
         parents: &[&str],
     ) -> Result<&mut Self, TopologyError> {
+        self.draft.enter(Location::caller());
         let stores = supplier.stores().add_to(&mut self.draft)?;
         self.push_processor(name, &stores.indexes(), parents, move |wiring| Ok(supplier.get(stores.resolve(wiring)?)))
     }
@@ -166,6 +175,7 @@ impl TopologyBuilder {
     ///
     /// # Errors
     /// As [`add_processor`](TopologyBuilder::add_processor).
+    #[track_caller]
     pub fn add_dynamic_sink<K, V>(
         &mut self,
         name: &str,
@@ -185,6 +195,7 @@ impl TopologyBuilder {
     ///
     /// # Errors
     /// As [`add_processor`](TopologyBuilder::add_processor).
+    #[track_caller]
     pub fn add_dynamic_sink_with<K, V>(
         &mut self,
         name: &str,
@@ -195,6 +206,7 @@ impl TopologyBuilder {
         K: Clone + 'static,
         V: Clone + 'static,
     {
+        self.draft.enter(Location::caller());
         let parents = self.parents(name, parents)?;
         self.draft.add_dynamic_sink(name, &parents, sink)?;
         Ok(self)
@@ -204,6 +216,7 @@ impl TopologyBuilder {
     ///
     /// # Errors
     /// As [`add_processor`](TopologyBuilder::add_processor).
+    #[track_caller]
     pub fn add_sink<K, V>(
         &mut self,
         name: &str,
@@ -224,6 +237,7 @@ impl TopologyBuilder {
     ///
     /// # Errors
     /// As [`add_processor`](TopologyBuilder::add_processor).
+    #[track_caller]
     pub fn add_sink_with<K, V>(
         &mut self,
         name: &str,
@@ -234,6 +248,7 @@ impl TopologyBuilder {
         K: Clone + 'static,
         V: Clone + 'static,
     {
+        self.draft.enter(Location::caller());
         let parents = self.parents(name, parents)?;
         self.draft.add_sink(name, &parents, sink)?;
         Ok(self)
@@ -243,11 +258,13 @@ impl TopologyBuilder {
     ///
     /// # Errors
     /// An illegal or taken name.
+    #[track_caller]
     pub fn add_state_store<B: StoreBuilder>(
         &mut self,
         builder: B,
         processors: &[&str],
     ) -> Result<StoreRef<B::Store>, TopologyError> {
+        self.draft.enter(Location::caller());
         let store = self.draft.add_store(builder)?;
         let connections = processors.iter().map(|name| ((*name).into(), StoreConnection::Index(store.index())));
         self.connections.extend(connections);
@@ -284,6 +301,7 @@ impl TopologyBuilder {
         self.draft.build()
     }
 
+    #[track_caller]
     fn push_processor<P: Processor>(
         &mut self,
         name: &str,
@@ -291,6 +309,7 @@ impl TopologyBuilder {
         parents: &[&str],
         make: impl Fn(&Wiring<'_>) -> Step<P> + Send + Sync + 'static,
     ) -> Result<&mut Self, TopologyError> {
+        self.draft.enter(Location::caller());
         let parents = self.parents(name, parents)?;
         let build = move |wiring: &mut Wiring<'_>, id: NodeId| {
             let processor = make(wiring)?;

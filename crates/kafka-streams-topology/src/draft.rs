@@ -7,11 +7,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use kafka_streams_core::{NodeId, Step};
-use kafka_streams_naming::{Naming, check_name};
+use kafka_streams_naming::Naming;
 use kafka_streams_state::{StoreBuilder, StoreSpec};
 
 use crate::node::{BuildNode, NodeFacts};
 use crate::origin::Origin;
+use crate::places::{Place, Places};
 use crate::store::DeclaredStore;
 use crate::{
     DynamicSinkSpec, EdgeTypes, Node, NodeKind, NodeTypes, SinkSpec, SourceSpec, StoreIndex, StoreRef, TopicName,
@@ -32,6 +33,7 @@ pub struct Draft {
     told_copartitions: Vec<Vec<NodeId>>,
     source_changelogs: Vec<(StoreIndex, Arc<str>)>,
     origin: Origin,
+    places: Places,
 }
 
 /// A declared internal topic between sub-topologies.
@@ -47,6 +49,11 @@ impl Draft {
     /// A topology without nodes.
     pub fn new() -> Self {
         Draft::default()
+    }
+
+    /// Says where in the user's program the names are given that follow.
+    pub(crate) fn enter(&mut self, place: Place) {
+        self.places.enter(place);
     }
 
     /// Says how the names that nobody chose were numbered; without it there are none.
@@ -79,7 +86,7 @@ impl Draft {
             }
         }
         for (at, topic) in source.topics.iter().enumerate() {
-            check("topic", &topic.name)?;
+            self.places.check("topic", &topic.name)?;
             self.check_matches_no_pattern(topic, &name)?;
             let known = self.read_by.get(topic).map(|source| self.name_of(*source));
             let repeated = source.topics.iter().take(at).any(|earlier| earlier == topic).then(|| name.clone());
@@ -140,7 +147,7 @@ impl Draft {
         V: Clone + 'static,
     {
         let name = self.new_node_name(name)?;
-        check("topic", &sink.topic.name)?;
+        self.places.check("topic", &sink.topic.name)?;
         self.check_parents(&name, parents)?;
         let kind = NodeKind::Sink { topic: sink.topic.clone() };
         let (types, facts) = ((Some(EdgeTypes::of::<K, V>()), None), sink.facts());
@@ -195,7 +202,7 @@ impl Draft {
     {
         let processor = self.new_node_name(processor_name)?;
         if *source_name == *processor {
-            return Err(TopologyError::DuplicateNode { name: processor });
+            return Err(self.places.duplicate_node(&processor));
         }
         let source = self.add_source(source_name, source)?;
         let store = self.add_store(store)?;
@@ -217,12 +224,13 @@ impl Draft {
     /// An illegal or taken name, or a declaration that cannot work.
     pub fn add_store<B: StoreBuilder>(&mut self, builder: B) -> Result<StoreRef<B::Store>, TopologyError> {
         let (spec, declared) = DeclaredStore::new(builder);
-        check("store", &spec.name)?;
+        self.places.check("store", &spec.name)?;
         spec.validate().map_err(|error| TopologyError::IllegalStore { reason: error.to_string() })?;
         if self.store_names.contains_key(&spec.name) {
-            return Err(TopologyError::DuplicateStore { name: spec.name });
+            return Err(self.places.duplicate_store(&spec.name));
         }
         let index = StoreIndex(u32::try_from(self.specs.len()).unwrap_or(u32::MAX));
+        self.places.note_store(&spec.name);
         self.store_names.insert(spec.name.clone(), index);
         self.specs.push(spec);
         self.stores.push(declared);
@@ -255,7 +263,7 @@ impl Draft {
     /// # Errors
     /// An illegal name or number, or another number than was declared before.
     pub fn add_repartition_topic(&mut self, topic: &str, partitions: Option<i32>) -> Result<(), TopologyError> {
-        check("topic", topic)?;
+        self.places.check("topic", topic)?;
         if let Some(partitions) = partitions.filter(|partitions| *partitions < 1) {
             return Err(TopologyError::IllegalPartitions { topic: topic.into(), partitions });
         }
@@ -357,6 +365,7 @@ impl Draft {
                 parent.children.push(id);
             }
         }
+        self.places.note_node(&name);
         self.node_names.insert(name.clone(), id);
         let parents = parents.to_vec();
         self.nodes.push(Node {
@@ -381,9 +390,9 @@ impl Draft {
     }
 
     fn new_node_name(&self, name: &str) -> Result<Arc<str>, TopologyError> {
-        check("node", name)?;
+        self.places.check("node", name)?;
         if self.node_names.contains_key(name) {
-            return Err(TopologyError::DuplicateNode { name: name.into() });
+            return Err(self.places.duplicate_node(name));
         }
         Ok(name.into())
     }
@@ -506,8 +515,4 @@ impl fmt::Debug for Draft {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Draft").field("nodes", &self.nodes).field("stores", &self.specs).finish_non_exhaustive()
     }
-}
-
-fn check(what: &'static str, name: &str) -> Result<(), TopologyError> {
-    check_name(name).map_err(|error| TopologyError::IllegalName { what, error })
 }

@@ -1,5 +1,6 @@
 //! What can be wrong with a topology, and with the topics that it finds: the user's mistakes, with names.
 
+use std::panic::Location;
 use std::sync::Arc;
 
 use kafka_streams_naming::NameError;
@@ -9,24 +10,33 @@ use kafka_streams_naming::NameError;
 #[non_exhaustive]
 pub enum TopologyError {
     /// The name of a node, a store or a topic is not legal.
-    #[error("not a name of a {what}: {error}")]
+    #[error("not a name of a {what}{}: {error}", at(*place))]
     IllegalName {
         /// `node`, `store` or `topic`.
         what: &'static str,
         /// Which rule it breaks.
         error: NameError,
+        /// Where it was given, file, line and column, if the builder is the Processor API's.
+        place: Option<&'static Location<'static>>,
     },
     /// Two nodes have one name.
-    #[error("there are two nodes named {name}; give one of them another name")]
+    #[error("there are two nodes named {name}{}; give one of them another name", at_both(*places))]
     DuplicateNode {
         /// The name.
         name: Arc<str>,
+        /// Where it was given first and again, if the builder is the Processor API's.
+        places: Option<[&'static Location<'static>; 2]>,
     },
     /// Two stores have one name.
-    #[error("there are two stores named {name}; add a store once and connect it to every node that uses it")]
+    #[error(
+        "there are two stores named {name}{}; add a store once and connect it to every node that uses it",
+        at_both(*places)
+    )]
     DuplicateStore {
         /// The name.
         name: Arc<str>,
+        /// Where it was given first and again, if the builder is the Processor API's.
+        places: Option<[&'static Location<'static>; 2]>,
     },
     /// Two sources read one topic.
     #[error(
@@ -254,4 +264,12 @@ pub enum PlanError {
 fn list(topics: &[(Arc<str>, i32)]) -> String {
     let texts: Vec<String> = topics.iter().map(|(topic, partitions)| format!("{topic} ({partitions})")).collect();
     texts.join(", ")
+}
+
+fn at(place: Option<&Location<'_>>) -> String {
+    place.map_or_else(String::new, |place| format!(" at {place}"))
+}
+
+fn at_both(places: Option<[&Location<'_>; 2]>) -> String {
+    places.map_or_else(String::new, |[first, second]| format!(", at {first} and again at {second}"))
 }

@@ -15,7 +15,7 @@
 //! | `draft`, `builder`, `supplier` | how a topology is written: by ids and types, or by names |
 //! | `graph`, `node`, `store`, `topic`, `topic_pattern` | the topology |
 //! | `subtopology`, `describe`, `manifest` | what follows from the graph alone |
-//! | `origin`, `pin` | where names come from, and how earlier ones are kept |
+//! | `origin`, `pin`, `places` | where names come from, how earlier ones are kept, and where in the program they were given |
 //! | `plan`, `copartition`, `internal_topic` | what follows once the partitions of the source topics are known |
 //! | `wiring`, `source_node`, `sink_node`, `dynamic_sink_node` | one task's nodes, on the thread that runs it |
 //!
@@ -34,6 +34,7 @@ mod manifest;
 mod node;
 mod origin;
 mod pin;
+mod places;
 mod plan;
 mod sink_node;
 mod source_node;

@@ -36,10 +36,10 @@ fn names_must_be_legal_and_free() {
         assert!(matches!(refused, TopologyError::IllegalName { what: "topic", .. }), "{name}");
     }
     let refused = add_processor(&mut draft, "read", &[read]).unwrap_err();
-    assert_eq!(refused, TopologyError::DuplicateNode { name: "read".into() });
+    assert_eq!(refused, TopologyError::DuplicateNode { name: "read".into(), places: None });
     draft.add_store(Counts::named("counts")).unwrap();
     let refused = draft.add_store(Counts::named("counts")).unwrap_err();
-    assert_eq!(refused, TopologyError::DuplicateStore { name: "counts".into() });
+    assert_eq!(refused, TopologyError::DuplicateStore { name: "counts".into(), places: None });
 }
 
 #[test]

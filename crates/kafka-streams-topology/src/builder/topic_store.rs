@@ -1,6 +1,7 @@
 //! Stores that are filled from a topic and have no changelog besides: global ones, and read-only ones.
 
 use std::any::Any;
+use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -61,6 +62,7 @@ impl TopologyBuilder {
     ///
     /// # Errors
     /// An illegal or taken name, or a topic that another source reads.
+    #[track_caller]
     pub fn add_global_store<B, K, V, P>(
         &mut self,
         store: B,
@@ -76,6 +78,7 @@ impl TopologyBuilder {
         P: Processor<KIn = K::Target, VIn = V::Target>,
     {
         let source = SourceSpec::new([TopicName::external(nodes.topic)], Arc::new(keys), Arc::new(values));
+        self.draft.enter(Location::caller());
         self.draft.add_global_store(store, nodes.source, source, nodes.processor, |store| {
             move |wiring: &mut Wiring<'_>, id: NodeId| {
                 let processor = supplier(wiring.store(store)?);
@@ -91,6 +94,7 @@ impl TopologyBuilder {
     ///
     /// # Errors
     /// As [`add_global_store`](TopologyBuilder::add_global_store).
+    #[track_caller]
     pub fn add_read_only_state_store<B, K, V, P>(
         &mut self,
         store: B,
