@@ -30,6 +30,16 @@ pub enum Extracted {
 }
 
 impl TimestampExtractor {
+    /// The name of the JVM's class, without its package.
+    pub fn name(self) -> &'static str {
+        match self {
+            TimestampExtractor::FailOnInvalidTimestamp => "FailOnInvalidTimestamp",
+            TimestampExtractor::LogAndSkipOnInvalidTimestamp => "LogAndSkipOnInvalidTimestamp",
+            TimestampExtractor::UsePartitionTimeOnInvalidTimestamp => "UsePartitionTimeOnInvalidTimestamp",
+            TimestampExtractor::WallclockTimestampExtractor => "WallclockTimestampExtractor",
+        }
+    }
+
     /// The time of a record fetched with `timestamp` from a partition whose highest time is `partition_time` (-1 if
     /// none), at `wall_clock`; all in milliseconds.
     pub fn extract(self, timestamp: Timestamp, partition_time: Timestamp, wall_clock: Timestamp) -> Extracted {

@@ -4,9 +4,11 @@
 
 use std::time::Duration;
 
+use kafka_streams_core::TimestampExtractor;
 use kafka_streams_core::serde::{I64Serde, StringSerde};
 use kafka_streams_dsl::{
-    Grouped, Joined, KStream, Materialized, Naming, Optimization, Repartitioned, StreamsBuilder, TimeWindows,
+    Consumed, ConsumerRecord, ExtractTimestamp, Grouped, Joined, KStream, Materialized, Naming, Optimization,
+    Repartitioned, StreamsBuilder, TimeWindows,
 };
 use kafka_streams_naming::{Answer, Change, ChangeClass, Diff, Manifest, TopicRef, Verdict, diff, render};
 
@@ -74,6 +76,57 @@ fn a_renumbering_that_reaches_a_store_loses_its_state() {
 
     let kept = diff(&old, &pinned(&old, |builder| unnamed_count(lines(builder).peek(|_, _| {}))));
     assert_eq!(kept.verdict, Verdict::Harmless, "{kept}");
+}
+
+/// A way to find out times that has a name, with a version.
+struct ByValue;
+
+impl<K, V> ExtractTimestamp<K, V> for ByValue {
+    fn extract(&self, record: &ConsumerRecord<'_, K, V>, _: i64) -> i64 {
+        record.timestamp
+    }
+
+    fn name(&self) -> &str {
+        "by-value-2"
+    }
+}
+
+#[test]
+fn another_timestamp_extractor_is_a_change_of_the_input() {
+    type Rows = Consumed<String, String>;
+    let read = |consumed: Rows| manifest(Naming::Jvm, |builder| named_count(builder.stream_with("lines", consumed)));
+    let wall_clock = Rows::default().with_timestamp_extractor(TimestampExtractor::WallclockTimestampExtractor);
+    let any = Rows::default().with_custom_timestamp_extractor(|record: &ConsumerRecord<'_, _, _>, _| record.timestamp);
+    let named = Rows::default().with_custom_timestamp_extractor(ByValue);
+    let manifests = [Rows::default(), wall_clock, any, named].map(read);
+    let told = manifests.each_ref().map(|manifest| manifest.sources[0].timestamp_extractor.as_deref());
+    assert_eq!(told, [None, Some("WallclockTimestampExtractor"), Some("custom"), Some("by-value-2")]);
+    for pair in manifests.windows(2) {
+        let diff = diff(&pair[0], &pair[1]);
+        let [change] = &diff.changes[..] else { panic!("{diff}") };
+        assert_eq!((change.class, change.verdict), (ChangeClass::Changed, Verdict::NeedsThought));
+        assert_eq!(answers(change), [Answer::No, Answer::Possibly, Answer::No]);
+        assert!(change.what.starts_with("timestamp extractor: "), "{diff}");
+    }
+    let table = manifest(Naming::Jvm, |builder| {
+        let rows: Rows = Consumed::default().with_custom_timestamp_extractor(ByValue);
+        builder.table_with("rows", rows, Materialized::named("rows"));
+    });
+    assert_eq!(table.sources[0].timestamp_extractor.as_deref(), Some("by-value-2"));
+}
+
+#[test]
+fn a_manifest_from_before_the_extractors_were_told_can_be_read() {
+    let new = manifest(Naming::Jvm, |builder| named_count(lines(builder)));
+    let told: Vec<&str> = new.sources.iter().filter_map(|source| source.timestamp_extractor.as_deref()).collect();
+    assert_eq!(told, ["FailOnInvalidTimestamp"], "that of the repartition topic");
+    let mut written: serde_json::Value = serde_json::from_str(&new.to_json()).unwrap();
+    for source in written["sources"].as_array_mut().unwrap() {
+        source.as_object_mut().unwrap().remove("timestamp_extractor");
+    }
+    let old = Manifest::from_json(&written.to_string()).unwrap();
+    assert!(old.sources.iter().all(|source| source.timestamp_extractor.is_none()));
+    assert_eq!(diff(&old, &new).verdict, Verdict::Same);
 }
 
 #[test]

@@ -70,6 +70,11 @@ pub struct SourceEntry {
     /// The id of the values' serde.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value_serde: Option<String>,
+    /// What finds out the records' times: `WallclockTimestampExtractor` and the others of the JVM's names, or the name of
+    /// the user's own, `custom` if it has none; absent, as the application is configured, and in manifests of earlier
+    /// versions of this library.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamp_extractor: Option<String>,
     /// Where to begin without a committed offset: `earliest`, `latest`, `none`; absent, as the application is configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset_reset: Option<String>,

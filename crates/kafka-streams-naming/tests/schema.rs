@@ -25,6 +25,7 @@ fn full() -> Manifest {
         pattern: text("a.*"),
         key_serde: text("string?"),
         value_serde: text("i64"),
+        timestamp_extractor: text("WallclockTimestampExtractor"),
         offset_reset: text("latest"),
     });
     manifest.processors.push(ProcessorEntry {

@@ -59,6 +59,7 @@ impl Topology {
                 pattern: pattern.as_ref().map(|pattern| pattern.to_string()),
                 key_serde,
                 value_serde,
+                timestamp_extractor: node.facts.timestamp_extractor.as_deref().map(str::to_owned),
                 offset_reset: offset_reset.map(reset_name),
             }),
             NodeKind::Processor => manifest.processors.push(ProcessorEntry {

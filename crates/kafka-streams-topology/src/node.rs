@@ -38,6 +38,8 @@ pub struct Node {
 pub(crate) struct NodeFacts {
     pub(crate) key_serde: Option<Cow<'static, str>>,
     pub(crate) value_serde: Option<Cow<'static, str>>,
+    /// Of a source that does not leave it to the application.
+    pub(crate) timestamp_extractor: Option<Cow<'static, str>>,
     pub(crate) partition_by: PartitionRule,
 }
 

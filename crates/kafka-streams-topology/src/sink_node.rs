@@ -77,7 +77,12 @@ impl<K: Clone + 'static, V: Clone + 'static> SinkSpec<K, V> {
             (None, Some(_)) => PartitionRule::WindowedKey,
             (None, None) => PartitionRule::Key,
         };
-        NodeFacts { key_serde: Some(self.keys.id()), value_serde: Some(self.values.id()), partition_by }
+        NodeFacts {
+            key_serde: Some(self.keys.id()),
+            value_serde: Some(self.values.id()),
+            partition_by,
+            ..NodeFacts::default()
+        }
     }
 
     /// The closure that makes this sink in each task.

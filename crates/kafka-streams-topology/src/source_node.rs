@@ -49,6 +49,12 @@ pub trait ExtractTimestamp<K, V>: Send + Sync {
     /// The record's time in milliseconds since the epoch; a negative one drops the record. `partition_time` is the highest
     /// time so far of its partition, -1 before the first.
     fn extract(&self, record: &ConsumerRecord<'_, K, V>, partition_time: Timestamp) -> Timestamp;
+
+    /// What the manifest calls it: a change of the name is told as a change of the source. A name of your own, that is
+    /// changed when the times are found out in another way, lets one extractor be told from another.
+    fn name(&self) -> &str {
+        "custom"
+    }
 }
 
 impl<K, V, F> ExtractTimestamp<K, V> for F
@@ -115,7 +121,16 @@ impl<K, V> Clone for SourceSpec<K, V> {
 impl<K: Clone + 'static, V: Clone + 'static> SourceSpec<K, V> {
     /// What the manifest tells of it.
     pub(crate) fn facts(&self) -> NodeFacts {
-        NodeFacts { key_serde: Some(self.keys.id()), value_serde: Some(self.values.id()), ..NodeFacts::default() }
+        let timestamp_extractor = match &self.extract {
+            Some(custom) => Some(custom.name().to_owned().into()),
+            None => self.timestamp_extractor.map(|built_in| built_in.name().into()),
+        };
+        NodeFacts {
+            key_serde: Some(self.keys.id()),
+            value_serde: Some(self.values.id()),
+            timestamp_extractor,
+            ..NodeFacts::default()
+        }
     }
 
     /// The closure that makes this source in each task.

@@ -1,5 +1,5 @@
 //! The Processor API tells where in the program a name was given that is illegal, or taken.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers as well")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers as well")]
 
 mod common;
 

@@ -135,9 +135,19 @@ impl<K, V> Clone for Consumed<K, V> {
 pub(crate) fn of_rows<K: 'static, V: 'static>(
     extract: Arc<dyn ExtractTimestamp<K, V>>,
 ) -> Arc<dyn ExtractTimestamp<K, Option<V>>> {
-    Arc::new(move |record: &ConsumerRecord<'_, K, Option<V>>, partition_time: Timestamp| {
+    Arc::new(OfRows(extract))
+}
+
+struct OfRows<K, V>(Arc<dyn ExtractTimestamp<K, V>>);
+
+impl<K, V> ExtractTimestamp<K, Option<V>> for OfRows<K, V> {
+    fn extract(&self, record: &ConsumerRecord<'_, K, Option<V>>, partition_time: Timestamp) -> Timestamp {
         let ConsumerRecord { topic, offset, timestamp, key, value, headers } = *record;
         let value = value.and_then(Option::as_ref);
-        extract.extract(&ConsumerRecord { topic, offset, timestamp, key, value, headers }, partition_time)
-    })
+        self.0.extract(&ConsumerRecord { topic, offset, timestamp, key, value, headers }, partition_time)
+    }
+
+    fn name(&self) -> &str {
+        self.0.name()
+    }
 }

@@ -188,7 +188,9 @@ fn outer_sinks(manifest: &Manifest) -> Vec<&SinkEntry> {
 
 fn changed_source(before: &SourceEntry, after: &SourceEntry) -> Option<Change> {
     let mut what = Vec::new();
-    let mut stops = Answer::No;
+    let (mut stops, mut loses) = (Answer::No, Answer::No);
+    let mut action =
+        "make sure that the new version can read what lies in the topics from the committed offsets on".to_owned();
     if before.topics != after.topics || before.pattern != after.pattern {
         what.push(format!("in place of {}", source_text(before)));
     }
@@ -201,9 +203,18 @@ fn changed_source(before: &SourceEntry, after: &SourceEntry) -> Option<Change> {
         let text = |source: &SourceEntry| source.offset_reset.clone().unwrap_or_else(|| "the application's".to_owned());
         what.push(format!("where to begin without offsets: {} -> {}", text(before), text(after)));
     }
+    if before.timestamp_extractor != after.timestamp_extractor {
+        let of = |source: &SourceEntry| source.timestamp_extractor.clone();
+        let text = |source: &SourceEntry| of(source).unwrap_or_else(|| "the application's".to_owned());
+        what.push(format!("timestamp extractor: {} -> {}", text(before), text(after)));
+        loses = Answer::Possibly;
+        action.push_str(
+            ". Windows and joins keep what came by the old times: records whose new times are earlier may come too late \
+             for them",
+        );
+    }
     let change = Change::new(ChangeClass::Changed, Verdict::NeedsThought, source_text(after), what.join("; "));
-    let action = "make sure that the new version can read what lies in the topics from the committed offsets on";
-    (!what.is_empty()).then(|| change.stops(stops).action(action))
+    (!what.is_empty()).then(|| change.stops(stops).loses(loses).action(action))
 }
 
 fn changed_sink(before: &SinkEntry, after: &SinkEntry) -> Option<Change> {
