@@ -70,8 +70,8 @@ fn of_build(error: &BuildError) -> JvmError {
 fn of_topology(error: &TopologyError) -> JvmError {
     match error {
         TopologyError::IllegalName { error, .. } => topology(illegal_name(error)),
-        TopologyError::DuplicateNode { name } => topology(format!("Processor {name} is already added.")),
-        TopologyError::DuplicateStore { name } => topology(format!("StateStore {name} is already added.")),
+        TopologyError::DuplicateNode { name, .. } => topology(format!("Processor {name} is already added.")),
+        TopologyError::DuplicateStore { name, .. } => topology(format!("StateStore {name} is already added.")),
         TopologyError::TopicReadTwice { topic, .. } => {
             topology(format!("Topic {topic} has already been registered by another source."))
         }
