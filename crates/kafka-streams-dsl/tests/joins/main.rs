@@ -4,6 +4,7 @@
 
 mod foreign_key;
 mod golden;
+mod null_keys;
 mod stream_stream;
 mod stream_table;
 #[path = "../support/mod.rs"]
