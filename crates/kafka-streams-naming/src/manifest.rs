@@ -133,6 +133,9 @@ pub struct StoreEntry {
     /// Whether a row carries a timestamp before its value.
     #[serde(default, skip_serializing_if = "is_false")]
     pub timestamped: bool,
+    /// Whether a row carries headers before its timestamp and value.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub headers: bool,
     /// Size of a window in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window_size_ms: Option<i64>,

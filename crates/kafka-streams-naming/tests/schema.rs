@@ -48,6 +48,7 @@ fn full() -> Manifest {
         key_serde: text("string"),
         value_serde: text("i64"),
         timestamped: true,
+        headers: true,
         window_size_ms: Some(1),
         retention_ms: Some(2),
         grace_ms: Some(3),

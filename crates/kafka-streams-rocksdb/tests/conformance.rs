@@ -5,6 +5,7 @@ use kafka_streams_core::TaskId;
 use kafka_streams_rocksdb::{RocksDbBackends, RocksDbOptions};
 use kafka_streams_state::conformance::{
     ModelConfig, join_buffer_model, key_value_model, position, session_model, suite, versioned_model, window_model,
+    with_headers_model,
 };
 use kafka_streams_state::{BatchSource, CommitBatch, StoreBackends, StoreError};
 use proptest::prelude::*;
@@ -82,6 +83,15 @@ proptest! {
         row_bytes in prop::sample::select(vec![0usize, 2_000, 1_000_000]),
     ) {
         versioned_model(&temporary(), ModelConfig { cache_bytes: 0, row_bytes, listens: false }, &script);
+    }
+
+    #[test]
+    fn stores_with_headers_answer_as_maps_do_and_their_changelogs_bring_back_all(
+        script in script(),
+        cache_bytes in prop::sample::select(vec![0usize, 300, 100_000]),
+        row_bytes in prop::sample::select(vec![0usize, 2_000, 1_000_000]),
+    ) {
+        with_headers_model(&temporary(), ModelConfig { cache_bytes, row_bytes, listens: false }, &script);
     }
 
     #[test]

@@ -9,11 +9,13 @@ use std::sync::Arc;
 
 use kafka_streams_core::SharedSerde;
 
+use crate::format::value::ValueFormat;
 use crate::layer::segments::ExpiryRule;
 use crate::layer::{Layers, LoggedHeaders, RowFormat};
 use crate::{
-    JoinBuffer, KeyValueStore, ListValueStore, SessionStore, StateStore, StoreBuilder, StoreFacts, StoreKind,
-    StoreParts, StoreSpec, TimestampedKeyValueStore, TimestampedWindowStore, VersionedKeyValueStore, WindowStore,
+    JoinBuffer, KeyValueStore, ListValueStore, SessionStore, SessionStoreWithHeaders, StateStore, StoreBuilder,
+    StoreFacts, StoreKind, StoreParts, StoreSpec, TimestampedKeyValueStore, TimestampedKeyValueStoreWithHeaders,
+    TimestampedWindowStore, TimestampedWindowStoreWithHeaders, VersionedKeyValueStore, WindowStore,
 };
 
 /// Makes stores of the type `S`. Returned by [`Stores`](crate::Stores); logged and not cached unless told otherwise.
@@ -43,14 +45,24 @@ pub type SessionStoreBuilder<K, V> = TypedStoreBuilder<SessionStore<K, V>>;
 /// Makes [`TimestampedWindowStore`]s.
 pub type TimestampedWindowStoreBuilder<K, V> = TypedStoreBuilder<TimestampedWindowStore<K, V>>;
 
+/// Makes [`TimestampedKeyValueStoreWithHeaders`]s.
+pub type TimestampedKeyValueStoreWithHeadersBuilder<K, V> =
+    TypedStoreBuilder<TimestampedKeyValueStoreWithHeaders<K, V>>;
+/// Makes [`TimestampedWindowStoreWithHeaders`]s.
+pub type TimestampedWindowStoreWithHeadersBuilder<K, V> = TypedStoreBuilder<TimestampedWindowStoreWithHeaders<K, V>>;
+/// Makes [`SessionStoreWithHeaders`]s.
+pub type SessionStoreWithHeadersBuilder<K, A> = TypedStoreBuilder<SessionStoreWithHeaders<K, A>>;
+
 /// The store types of this crate; nobody else can implement it.
 pub trait TypedStore: StateStore + Any {
     /// The type of its keys.
     type Key: 'static;
-    /// The type of its values, without their timestamps.
+    /// The type of its values, without their timestamps and headers.
     type Value: 'static;
     /// Whether its rows carry a timestamp before the value.
     const TIMESTAMPED: bool;
+    /// Whether its rows carry headers before the timestamp and the value.
+    const HEADERS: bool;
 
     /// Makes a store from what is below its types.
     #[doc(hidden)]
@@ -81,12 +93,14 @@ impl<S: TypedStore> TypedStoreBuilder<S> {
             name: name.into(),
             kind,
             timestamped: S::TIMESTAMPED,
+            headers: S::HEADERS,
             persistent,
             caching: false,
             logging: Some(BTreeMap::new()),
             time_index: false,
         };
-        TypedStoreBuilder { spec, keys, values, logs_headers: LoggedHeaders::None, grace_ms: None, store: PhantomData }
+        let logs_headers = if S::HEADERS { LoggedHeaders::OfRows } else { LoggedHeaders::None };
+        TypedStoreBuilder { spec, keys, values, logs_headers, grace_ms: None, store: PhantomData }
     }
 
     /// Holds updates back, so that only the last of a key is logged and forwarded at a commit or when the cache is full.
@@ -127,17 +141,20 @@ impl<S: TypedStore> TypedStoreBuilder<S> {
     }
 
     /// Sends the headers of the record in hand with each changelog record, as the JVM does for the window stores of
-    /// stream-stream joins and for foreign-key subscription stores.
+    /// stream-stream joins and for foreign-key subscription stores. Nothing changes for stores that keep headers.
     #[must_use]
     pub fn with_record_headers_logged(mut self) -> Self {
-        self.logs_headers = LoggedHeaders::All;
+        // A store with headers logs those of its rows, and finds them again.
+        if !S::HEADERS {
+            self.logs_headers = LoggedHeaders::All;
+        }
         self
     }
 
     /// Makes it a store of the DSL: on disk, it keeps what [`DslStoreFormat`](kafka_streams_core::DslStoreFormat) says.
     #[must_use]
     pub fn with_dsl_store_format(mut self) -> Self {
-        if self.spec.persistent {
+        if self.spec.persistent && !S::HEADERS {
             self.logs_headers = LoggedHeaders::OfDeletions;
         }
         self
@@ -178,15 +195,15 @@ impl<S: TypedStore> StoreBuilder for TypedStoreBuilder<S> {
     }
 
     fn build(&self, parts: StoreParts) -> Rc<S> {
-        let StoreSpec { name, kind, timestamped, caching, .. } = &self.spec;
+        let StoreSpec { name, kind, caching, .. } = &self.spec;
         let windows = ExpiryRule::of(&self.spec);
         let retain_duplicates = matches!(kind, StoreKind::Window { retain_duplicates: true, .. });
         let max_rows = match kind {
             StoreKind::LruMap { max_entries } => Some(*max_entries),
             _ => None,
         };
-        let (timestamped, logs_headers) = (*timestamped, self.logs_headers);
-        let format = RowFormat { timestamped, windows, retain_duplicates, logs_headers, max_rows };
+        let (value, logs_headers) = (ValueFormat::of(&self.spec), self.logs_headers);
+        let format = RowFormat { value, windows, retain_duplicates, logs_headers, max_rows };
         // Versions are no updates that could be thinned out.
         let caching = *caching && !matches!(kind, StoreKind::Versioned { .. });
         let layers = Layers::new(name.clone(), format, caching, parts);
@@ -214,11 +231,12 @@ impl<S: TypedStore> fmt::Debug for TypedStoreBuilder<S> {
 }
 
 macro_rules! typed_store {
-    ($store:ident, $timestamped:literal, |$inner:ident, $keys:ident, $values:ident| $make:expr) => {
+    ($store:ident, timestamped: $timestamped:literal, headers: $headers:literal, |$inner:ident, $keys:ident, $values:ident| $make:expr) => {
         impl<K: 'static, V: 'static> TypedStore for $store<K, V> {
             type Key = K;
             type Value = V;
             const TIMESTAMPED: bool = $timestamped;
+            const HEADERS: bool = $headers;
 
             fn make($inner: sealed::Inner, $keys: SharedSerde<K>, $values: SharedSerde<V>) -> Self {
                 $make
@@ -227,23 +245,33 @@ macro_rules! typed_store {
     };
 }
 
-typed_store!(KeyValueStore, false, |inner, keys, values| KeyValueStore::new(inner.layers, keys, values));
-typed_store!(JoinBuffer, false, |inner, keys, values| JoinBuffer::new(inner.layers, keys, values));
-typed_store!(ListValueStore, false, |inner, keys, values| ListValueStore::new(inner.layers, keys, values));
-typed_store!(TimestampedKeyValueStore, true, |inner, keys, values| {
+typed_store!(KeyValueStore, timestamped: false, headers: false, |inner, keys, values| KeyValueStore::new(inner.layers, keys, values));
+typed_store!(JoinBuffer, timestamped: false, headers: false, |inner, keys, values| JoinBuffer::new(inner.layers, keys, values));
+typed_store!(ListValueStore, timestamped: false, headers: false, |inner, keys, values| ListValueStore::new(inner.layers, keys, values));
+typed_store!(TimestampedKeyValueStore, timestamped: true, headers: false, |inner, keys, values| {
     TimestampedKeyValueStore::new(inner.layers, keys, values)
 });
-typed_store!(VersionedKeyValueStore, false, |inner, keys, values| {
+typed_store!(VersionedKeyValueStore, timestamped: false, headers: false, |inner, keys, values| {
     VersionedKeyValueStore::new(inner.layers, keys, values)
 });
-typed_store!(WindowStore, false, |inner, keys, values| {
+typed_store!(WindowStore, timestamped: false, headers: false, |inner, keys, values| {
     let (size, retain_duplicates) = window(inner.kind);
     WindowStore::new(inner.layers, keys, values, size, retain_duplicates)
 });
-typed_store!(SessionStore, false, |inner, keys, values| SessionStore::new(inner.layers, keys, values));
-typed_store!(TimestampedWindowStore, true, |inner, keys, values| {
+typed_store!(SessionStore, timestamped: false, headers: false, |inner, keys, values| SessionStore::new(inner.layers, keys, values));
+typed_store!(TimestampedWindowStore, timestamped: true, headers: false, |inner, keys, values| {
     let (size, retain_duplicates) = window(inner.kind);
     TimestampedWindowStore::new(inner.layers, keys, values, size, retain_duplicates)
+});
+typed_store!(TimestampedKeyValueStoreWithHeaders, timestamped: true, headers: true, |inner, keys, values| {
+    TimestampedKeyValueStoreWithHeaders::new(inner.layers, keys, values)
+});
+typed_store!(TimestampedWindowStoreWithHeaders, timestamped: true, headers: true, |inner, keys, values| {
+    let (size, retain_duplicates) = window(inner.kind);
+    TimestampedWindowStoreWithHeaders::new(inner.layers, keys, values, size, retain_duplicates)
+});
+typed_store!(SessionStoreWithHeaders, timestamped: false, headers: true, |inner, keys, values| {
+    SessionStoreWithHeaders::new(inner.layers, keys, values)
 });
 
 fn window(kind: StoreKind) -> (i64, bool) {

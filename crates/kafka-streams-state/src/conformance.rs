@@ -1,7 +1,7 @@
 //! What every back-end must do, as functions to be called from the tests of its crate.
 //!
 //! [`suite`] holds the contract of [`StoreBackend`]; [`key_value_model`], [`window_model`], [`session_model`],
-//! [`versioned_model`] and [`join_buffer_model`] run typed stores over the back-end beside a model, as a script of bytes
+//! [`versioned_model`], [`join_buffer_model`] and [`with_headers_model`] run typed stores over the back-end beside a model, as a script of bytes
 //! tells, which a property test makes and shrinks. All of them panic when the back-end is wrong.
 #![allow(clippy::expect_used, clippy::panic, reason = "these functions are tests, called from tests")]
 
@@ -10,6 +10,7 @@ mod model;
 mod session_model;
 mod spill;
 mod versioned_model;
+mod with_headers_model;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ pub use self::join_buffer_model::join_buffer_model;
 pub use self::model::{ModelConfig, key_value_model, window_model};
 pub use self::session_model::session_model;
 pub use self::versioned_model::versioned_model;
+pub use self::with_headers_model::with_headers_model;
 use crate::{BatchSource, CommitBatch, KeyRange, Order, StoreBackend, StoreBackends, StorePosition};
 
 type Rows = Vec<(Vec<u8>, Vec<u8>)>;

@@ -14,6 +14,7 @@
 //! What is absent: this crate opens no file and knows no database; it reads no clock and starts no thread. When a store
 //! commits, and at which position, is the engine's decision.
 
+mod aggregation_with_headers;
 mod backend;
 mod budget;
 mod builder;
@@ -30,24 +31,30 @@ mod list_value;
 mod memory;
 mod restore;
 mod session;
+mod session_with_headers;
 mod store;
 mod stores;
 mod suppress_buffer;
 mod time_index;
 mod timestamped_key_value;
+mod timestamped_key_value_with_headers;
 mod timestamped_window;
+mod timestamped_window_with_headers;
 mod value_and_timestamp;
+mod value_timestamp_headers;
 mod version_history;
 mod versioned_key_value;
 mod versioned_record;
 mod window;
 mod windowed;
 
+pub use aggregation_with_headers::AggregationWithHeaders;
 pub use backend::{BatchSource, CommitBatch, KeyRange, Order, RowIterator, StoreBackend, StoreBackends, StorePosition};
 pub use budget::MemoryBudget;
 pub use builder::{
     JoinBufferBuilder, KeyValueStoreBuilder, ListValueStoreBuilder, SessionStoreBuilder,
-    TimestampedKeyValueStoreBuilder, TimestampedWindowStoreBuilder, TypedStore, TypedStoreBuilder,
+    SessionStoreWithHeadersBuilder, TimestampedKeyValueStoreBuilder, TimestampedKeyValueStoreWithHeadersBuilder,
+    TimestampedWindowStoreBuilder, TimestampedWindowStoreWithHeadersBuilder, TypedStore, TypedStoreBuilder,
     VersionedKeyValueStoreBuilder, WindowStoreBuilder,
 };
 pub use cursor::StoreIterator;
@@ -59,14 +66,18 @@ pub use layer::cache::ThreadCache;
 pub use list_value::ListValueStore;
 pub use memory::{InMemoryBackend, InMemoryBackends};
 pub use session::SessionStore;
+pub use session_with_headers::SessionStoreWithHeaders;
 pub use store::{
     RestoreCodec, RowVisitor, StateStore, StoreBuilder, StoreFacts, StoreKind, StoreParts, StoreSpec, Uncommitted,
 };
 pub use stores::Stores;
 pub use suppress_buffer::{Buffered, SuppressBuffer, SuppressBufferBuilder};
 pub use timestamped_key_value::{TimestampedKeyValueStore, Updated};
+pub use timestamped_key_value_with_headers::TimestampedKeyValueStoreWithHeaders;
 pub use timestamped_window::TimestampedWindowStore;
+pub use timestamped_window_with_headers::TimestampedWindowStoreWithHeaders;
 pub use value_and_timestamp::ValueAndTimestamp;
+pub use value_timestamp_headers::ValueTimestampHeaders;
 pub use versioned_key_value::{VersionedKeyValueStore, VersionedPut};
 pub use versioned_record::VersionedRecord;
 pub use window::{WindowStore, WindowStoreIterator, WindowedIterator};

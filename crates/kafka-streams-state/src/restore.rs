@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kafka_streams_core::{RawRecord, Timestamp};
 
 use crate::format::buffer_value::BufferValue;
+use crate::format::value::ValueFormat;
 use crate::format::window_key::STREAM_TIME_ROW;
 use crate::layer::segments::{ExpiryRule, read_stream_time};
 use crate::version_history::{History, VersionRows};
@@ -14,7 +15,7 @@ use crate::{RestoreCodec, RowVisitor, StoreBackend, StoreError, StoreKind, Store
 
 /// The codec of a store.
 pub(crate) fn codec(spec: &StoreSpec) -> Box<dyn RestoreCodec> {
-    let timestamped = spec.timestamped;
+    let format = ValueFormat::of(spec);
     match (spec.kind, ExpiryRule::of(spec)) {
         (StoreKind::Versioned { .. }, Some(rule)) => Box::new(VersionedCodec {
             rule,
@@ -23,31 +24,31 @@ pub(crate) fn codec(spec: &StoreSpec) -> Box<dyn RestoreCodec> {
             rows: Mutex::default(),
         }),
         (StoreKind::SuppressBuffer, _) => Box::new(SuppressCodec::default()),
-        (_, None) => Box::new(KeyValueCodec { timestamped }),
+        (_, None) => Box::new(KeyValueCodec { format }),
         (_, Some(rule)) => {
             // What was not emitted yet may have expired.
             let rule = if rule.indexed { rule.below_cache() } else { rule };
-            Box::new(WindowCodec { timestamped, rule, observed: AtomicI64::new(-1), deleted_below: AtomicI64::new(0) })
+            Box::new(WindowCodec { format, rule, observed: AtomicI64::new(-1), deleted_below: AtomicI64::new(0) })
         }
     }
 }
 
 struct KeyValueCodec {
-    timestamped: bool,
+    format: ValueFormat,
 }
 
 impl RestoreCodec for KeyValueCodec {
     fn rows(&self, record: &RawRecord<'_>, row: RowVisitor<'_>) -> Result<(), StoreError> {
         // A source topic that serves as changelog may hold null keys; its table skipped them, too.
         let Some(key) = record.key else { return Ok(()) };
-        with_timestamp(self.timestamped, record, |value| row(key, value))
+        self.format.of_record(record, |value| row(key, value))
     }
 }
 
 /// Puts the rows of window and session stores into segments, skips those that have expired, and keeps the stream time as
 /// a row of its own. What a store with a time index has not emitted before does not expire here.
 struct WindowCodec {
-    timestamped: bool,
+    format: ValueFormat,
     rule: ExpiryRule,
     observed: AtomicI64,
     deleted_below: AtomicI64,
@@ -65,7 +66,7 @@ impl RestoreCodec for WindowCodec {
         let mut key = Vec::with_capacity(8 + store_key.len());
         key.extend_from_slice(&self.rule.segment(time).to_be_bytes());
         key.extend_from_slice(store_key);
-        with_timestamp(self.timestamped, record, |value| row(&key, value))?;
+        self.format.of_record(record, |value| row(&key, value))?;
         if let Some(index) = self.rule.index_key(&key) {
             row(&index, record.value.map(|_| &[][..]))?;
         }
@@ -191,19 +192,6 @@ impl RestoreCodec for SuppressCodec {
         value.write(time, &mut bytes);
         priors.insert(key.to_vec(), value.prior);
         row(key, Some(&bytes))
-    }
-}
-
-/// Calls `f` with the row's value: the record's, behind its timestamp if the store has them.
-fn with_timestamp<R>(timestamped: bool, record: &RawRecord<'_>, f: impl FnOnce(Option<&[u8]>) -> R) -> R {
-    match record.value {
-        Some(value) if timestamped => {
-            let mut bytes = Vec::with_capacity(8 + value.len());
-            bytes.extend_from_slice(&record.timestamp.to_be_bytes());
-            bytes.extend_from_slice(value);
-            f(Some(&bytes))
-        }
-        value => f(value),
     }
 }
 

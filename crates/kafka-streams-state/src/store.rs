@@ -58,6 +58,8 @@ pub struct StoreSpec {
     pub kind: StoreKind,
     /// Whether a row carries a timestamp before its value.
     pub timestamped: bool,
+    /// Whether a row carries headers before its timestamp and value.
+    pub headers: bool,
     /// Whether it outlives the process (RocksDB) or lives in memory.
     pub persistent: bool,
     /// Whether updates are held back and thinned out before they are logged and forwarded.
@@ -77,7 +79,7 @@ impl StoreSpec {
         let (window_size_ms, retention_ms) = match self.kind {
             StoreKind::Window { window_size_ms, retention_ms, .. } => (window_size_ms, retention_ms),
             StoreKind::Session { retention_ms } => (0, retention_ms),
-            StoreKind::Versioned { .. } if self.timestamped => {
+            StoreKind::Versioned { .. } if self.timestamped || self.headers => {
                 return Err(StoreError::Declaration {
                     store: self.name.clone(),
                     reason: "only tables of topics and streams can be versioned".to_owned(),

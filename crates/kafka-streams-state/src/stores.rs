@@ -1,5 +1,7 @@
 //! The stores that there are, by the names of the JVM's `Stores`.
 
+mod with_headers;
+
 use std::sync::Arc;
 use std::time::Duration;
 

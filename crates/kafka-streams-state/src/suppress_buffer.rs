@@ -327,6 +327,7 @@ impl<K: 'static, V: 'static> StoreBuilder for SuppressBufferBuilder<K, V> {
             name: self.name.clone(),
             kind: StoreKind::SuppressBuffer,
             timestamped: false,
+            headers: false,
             persistent: false,
             caching: false,
             logging: self.logging.clone(),

@@ -115,6 +115,7 @@ mod tests {
             name: "s".into(),
             kind,
             timestamped: true,
+            headers: false,
             persistent: true,
             caching: false,
             logging: Some(logging),

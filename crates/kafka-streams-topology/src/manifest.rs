@@ -105,6 +105,7 @@ impl Topology {
             key_serde: declared.facts.key_serde.as_deref().map(str::to_owned),
             value_serde: declared.facts.value_serde.as_deref().map(str::to_owned),
             timestamped: spec.timestamped,
+            headers: spec.headers,
             window_size_ms: kind.window_size_ms,
             retention_ms: kind.retention_ms,
             grace_ms: declared.facts.grace_ms,

@@ -1,15 +1,69 @@
-//! Values with a timestamp: i64 timestamp (big-endian milliseconds) ‖ value bytes.
+//! What is before the value in a row: headers, a timestamp (i64, big-endian milliseconds), both or nothing.
 //!
-//! Source: `ValueAndTimestampSerializer` of the JVM. The changelog holds the value alone; the timestamp is the record's.
+//! Sources: `ValueAndTimestampSerializer`, `ValueTimestampHeadersSerializer`, `RecordConverters` of the JVM. The changelog
+//! holds the value alone; timestamp and headers are the record's.
 
 use std::borrow::Cow;
 
-use kafka_streams_core::{Serde, SerdeError, SharedSerde, Timestamp};
+use kafka_streams_core::{Headers, RawRecord, Serde, SerdeError, SharedSerde, Timestamp};
 
-use crate::ValueAndTimestamp;
+use super::headers;
+use crate::{StoreSpec, ValueAndTimestamp};
 
 /// Size of the timestamp before the value.
 pub(crate) const TIMESTAMP_SIZE: usize = 8;
+
+/// What is before the values of a store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ValueFormat {
+    /// Whether rows begin with headers.
+    pub(crate) headers: bool,
+    /// Whether a timestamp comes next.
+    pub(crate) timestamped: bool,
+}
+
+/// A row's value, taken apart.
+pub(crate) struct SplitValue<'a> {
+    pub(crate) headers: Headers,
+    pub(crate) timestamp: Option<Timestamp>,
+    pub(crate) value: &'a [u8],
+}
+
+impl ValueFormat {
+    pub(crate) fn of(spec: &StoreSpec) -> Self {
+        ValueFormat { headers: spec.headers, timestamped: spec.timestamped }
+    }
+
+    /// Takes a row's value apart, as far as it is one of this format.
+    #[inline]
+    pub(crate) fn split(self, bytes: &[u8]) -> SplitValue<'_> {
+        let (headers, rest) = match self.headers {
+            true => headers::split(bytes).unwrap_or((Headers::new(), bytes)),
+            false => (Headers::new(), bytes),
+        };
+        match split(rest).filter(|_| self.timestamped) {
+            Some((timestamp, value)) => SplitValue { headers, timestamp: Some(timestamp), value },
+            None => SplitValue { headers, timestamp: None, value: rest },
+        }
+    }
+
+    /// Calls `f` with the row's value as a record of the changelog tells it.
+    pub(crate) fn of_record<R>(self, record: &RawRecord<'_>, f: impl FnOnce(Option<&[u8]>) -> R) -> R {
+        let value = match record.value {
+            Some(value) if self != ValueFormat::default() => value,
+            value => return f(value),
+        };
+        let mut bytes = Vec::with_capacity(TIMESTAMP_SIZE + value.len());
+        if self.headers {
+            headers::append(record.headers.unwrap_or(&Headers::new()), &mut bytes);
+        }
+        if self.timestamped {
+            bytes.extend_from_slice(&record.timestamp.to_be_bytes());
+        }
+        bytes.extend_from_slice(value);
+        f(Some(&bytes))
+    }
+}
 
 /// Splits a row's value into its timestamp and the bytes of the value.
 #[inline]

@@ -18,7 +18,7 @@ use super::recent::Recent;
 use super::rows::{Rows, Value};
 use super::segments::{ExpiryRule, Segments};
 use crate::budget::Reclaim;
-use crate::format::value;
+use crate::format::value::ValueFormat;
 use crate::format::window_key::{MAX_SEQUENCE, SEGMENT_SIZE};
 use crate::{
     KeyRange, Order, StateStore, StoreBackend, StoreError, StoreParts, StorePosition, ThreadCache, Uncommitted,
@@ -30,25 +30,27 @@ pub(crate) type FlushListener = Rc<dyn Fn(&mut TaskContext, &[u8], Option<&[u8]>
 /// How the rows of a store look.
 #[derive(Clone, Debug)]
 pub(crate) struct RowFormat {
-    /// Whether values begin with a timestamp, which the changelog carries as the record's.
-    pub(crate) timestamped: bool,
+    /// What is before the values, which the changelog carries as the record's.
+    pub(crate) value: ValueFormat,
     /// For window stores: how windows expire. Their row keys begin with a segment that the changelog does not carry.
     pub(crate) windows: Option<ExpiryRule>,
     /// Whether equal windows are kept side by side.
     pub(crate) retain_duplicates: bool,
-    /// Which changelog records carry the headers of the record in hand.
+    /// Which headers changelog records carry.
     pub(crate) logs_headers: LoggedHeaders,
     /// How many rows are kept: those that were used last. `None` keeps all.
     pub(crate) max_rows: Option<usize>,
 }
 
-/// Which changelog records carry the headers of the record in hand.
+/// Which headers changelog records carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LoggedHeaders {
     None,
-    /// Deletions, if stores of the DSL keep headers.
+    /// Those of the row; of a deletion, those of the record in hand.
+    OfRows,
+    /// Of deletions those of the record in hand, if stores of the DSL keep headers.
     OfDeletions,
-    /// All: those of join stores and foreign-key subscriptions.
+    /// Those of the record in hand: join stores and foreign-key subscriptions.
     All,
 }
 
@@ -506,15 +508,12 @@ impl Layers {
     fn log(&self, cx: &mut TaskContext, key: &[u8], value: Option<&[u8]>) {
         let Some(route) = self.changelog else { return };
         let key = if self.segments.is_some() { key.get(SEGMENT_SIZE..).unwrap_or_default() } else { key };
-        let (timestamp, value) = match value {
-            Some(bytes) if self.format.timestamped => match value::split(bytes) {
-                Some((timestamp, value)) => (timestamp, Some(value)),
-                None => (cx.record.timestamp, Some(bytes)),
-            },
-            value => (cx.record.timestamp, value),
-        };
+        let row = value.map(|bytes| self.format.value.split(bytes));
+        let timestamp = row.as_ref().and_then(|row| row.timestamp).unwrap_or(cx.record.timestamp);
+        let value = row.as_ref().map(|row| row.value);
         let partition = PartitionChoice::Explicit(cx.task_id().partition);
         let headers = match self.format.logs_headers {
+            LoggedHeaders::OfRows => row.as_ref().map_or(&cx.record.headers, |row| &row.headers),
             LoggedHeaders::All => &cx.record.headers,
             LoggedHeaders::OfDeletions if value.is_none() && keeps_headers(cx) => &cx.record.headers,
             _ => &NO_HEADERS,

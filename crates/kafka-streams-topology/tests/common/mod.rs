@@ -79,6 +79,7 @@ impl Counts {
             name: name.into(),
             kind: StoreKind::KeyValue,
             timestamped: true,
+            headers: false,
             persistent: false,
             caching: false,
             logging: Some(BTreeMap::new()),

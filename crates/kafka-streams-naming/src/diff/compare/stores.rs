@@ -247,6 +247,9 @@ fn manner(before: &StoreEntry, after: &StoreEntry) -> Option<Change> {
     if before.timestamped != after.timestamped {
         what.push(word(after.timestamped, "keeps timestamps now", "keeps no timestamps any more"));
     }
+    if before.headers != after.headers {
+        what.push(word(after.headers, "keeps headers now", "keeps no headers any more"));
+    }
     let change = Change::new(ChangeClass::Changed, Verdict::NeedsThought, subject(after), what.join(", "));
     (!what.is_empty()).then(|| change.action("nothing on the broker changes; the store is restored where it has to be"))
 }
