@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::handler::{ErrorContext, Handlers, Response, SourceRecord};
@@ -93,6 +94,7 @@ pub struct TaskContext {
     application_id: Arc<str>,
     handlers: Handlers,
     app_configs: Arc<BTreeMap<String, String>>,
+    state_dir: Option<Arc<Path>>,
     /// The input record's bytes, while it is processed, if there is a topic for dead letters.
     source: Option<SourceRecord>,
     /// What a handler has sent with its decision to stop.
@@ -130,6 +132,7 @@ impl TaskContext {
             application_id,
             handlers,
             app_configs: Arc::default(),
+            state_dir: None,
             source: None,
             last_letters: Vec::new(),
             record: RecordContext::none(-1),
@@ -150,6 +153,47 @@ impl TaskContext {
     #[must_use]
     pub fn with_app_configs(self, app_configs: Arc<BTreeMap<String, String>>) -> Self {
         TaskContext { app_configs, ..self }
+    }
+
+    /// The same, with the task's directory for [`state_dir`](TaskContext::state_dir).
+    #[must_use]
+    pub fn with_state_dir(self, state_dir: Option<Arc<Path>>) -> Self {
+        TaskContext { state_dir, ..self }
+    }
+
+    /// The directory of this task below `state.dir` (`ProcessorContext.stateDir` of the JVM). It is there if the task has
+    /// a store on disk; a processor that writes files of its own makes it otherwise, as with `std::fs::create_dir_all`.
+    ///
+    /// Nothing that lies in it is restored when the task moves, and it is removed with everything in it when nobody has had
+    /// the task for `state.cleanup.delay.ms`. Names that begin with `rocksdb` are the library's. `None` where there is no
+    /// task, as in a context for the test of one processor.
+    ///
+    /// ```
+    /// use kafka_streams_core::{Context, Processor, Record, Step};
+    ///
+    /// /// Looks names up in a file that is beside the task's stores.
+    /// struct Names(Vec<String>);
+    ///
+    /// impl Processor for Names {
+    ///     type KIn = String;
+    ///     type VIn = i64;
+    ///     type KOut = String;
+    ///     type VOut = i64;
+    ///
+    ///     fn init(&mut self, cx: &mut Context<'_, String, i64>) -> Step {
+    ///         let file = cx.state_dir().map(|directory| directory.join("names.txt"));
+    ///         let text = file.and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default();
+    ///         self.0 = text.lines().map(str::to_owned).collect();
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn process(&mut self, record: Record<String, i64>, cx: &mut Context<'_, String, i64>) -> Step {
+    ///         if self.0.contains(&record.key) { cx.forward(record) } else { Ok(()) }
+    ///     }
+    /// }
+    /// ```
+    pub fn state_dir(&self) -> Option<&Path> {
+        self.state_dir.as_deref()
     }
 
     /// The application's configuration, as it was set: names of Kafka Streams, secrets left out.

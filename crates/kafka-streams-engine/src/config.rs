@@ -1,10 +1,11 @@
 //! What a worker needs to know of the application's configuration.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use kafka_streams_core::handler::Handlers;
-use kafka_streams_core::{DslStoreFormat, TimestampExtractor};
+use kafka_streams_core::{DslStoreFormat, TaskId, TimestampExtractor};
 use kafka_streams_topology::OffsetReset;
 
 use crate::commit_point::CommitProbe;
@@ -42,8 +43,17 @@ pub struct WorkerConfig {
     pub dsl_store_format: DslStoreFormat,
     /// The configuration as processors see it: names of Kafka Streams, secrets left out.
     pub app_configs: Arc<BTreeMap<String, String>>,
+    /// The application's directory, in which each task has its own; `None` if there is none. The worker only names it.
+    pub state_dir: Option<Arc<Path>>,
     /// Called at the points of the commit cycle; for tests.
     pub probe: CommitProbe,
+}
+
+impl WorkerConfig {
+    /// The directory of a task.
+    pub(crate) fn task_dir(&self, task: TaskId) -> Option<Arc<Path>> {
+        self.state_dir.as_ref().map(|directory| directory.join(task.to_string()).into())
+    }
 }
 
 /// `processing.guarantee`.

@@ -253,7 +253,8 @@ impl<F: Fetch, A: Admin> GlobalWorker<F, A> {
             };
         let handlers = handlers_of(&config);
         let mut cx = TaskContext::new(TaskId::GLOBAL, application.clone(), handlers)
-            .with_app_configs(config.app_configs.clone());
+            .with_app_configs(config.app_configs.clone())
+            .with_state_dir(config.task_dir(TaskId::GLOBAL));
         cx.wall_clock = now;
         let mut open = |_: &StoreSpec, changelog| {
             Ok(StoreParts { backend: backend.clone(), changelog, cache: self.setup.cache.clone() })

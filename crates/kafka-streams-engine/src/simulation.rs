@@ -675,6 +675,7 @@ impl Simulation {
             global_processing_handler: false,
             dsl_store_format: DslStoreFormat::default(),
             app_configs: Arc::default(),
+            state_dir: None,
         };
         let setup = WorkerSetup {
             topology: Arc::new(topology(self.plan.cached, self.poisonous.clone())),

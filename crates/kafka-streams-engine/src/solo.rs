@@ -5,6 +5,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -46,6 +47,8 @@ pub struct SoloSetup {
     pub cache: ThreadCache,
     /// How often results of closed windows are looked for.
     pub emit_intervals: EmitIntervals,
+    /// The directory of the task; `None` if there is none.
+    pub state_dir: Option<Arc<Path>>,
     /// What the DSL's stores keep.
     pub dsl_store_format: DslStoreFormat,
 }
@@ -88,7 +91,7 @@ impl SoloTask {
         let SoloSetup { application_id, partition, partitions, timestamp_extractor, handlers, backends, cache, .. } =
             setup;
         let id = TaskId::new(0, partition);
-        let mut cx = TaskContext::new(id, application_id.clone(), handlers);
+        let mut cx = TaskContext::new(id, application_id.clone(), handlers).with_state_dir(setup.state_dir);
         cx.emit_intervals = setup.emit_intervals;
         cx.dsl_store_format = setup.dsl_store_format;
         let mut states = Vec::new();

@@ -147,6 +147,7 @@ impl Bench {
             global_processing_handler: false,
             dsl_store_format: DslStoreFormat::default(),
             app_configs: Arc::default(),
+            state_dir: None,
         };
         let clock = cluster.clone();
         let setup = WorkerSetup {

@@ -357,6 +357,7 @@ fn worker_config(settings: &StreamsSettings) -> WorkerConfig {
         global_processing_handler: settings.processing_exception_handler_global_enabled,
         dsl_store_format: settings.dsl_store_format,
         app_configs: settings.app_configs.clone(),
+        state_dir: Some(settings.state_dir.join(&*settings.application_id).into()),
         probe: CommitProbe::default(),
     }
 }

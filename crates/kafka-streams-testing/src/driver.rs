@@ -10,12 +10,13 @@ use std::time::Duration;
 use kafka_streams_core::{DefaultSerde, PartitionChoice, Serde, TaskContext, Timestamp};
 use kafka_streams_engine::{InputRecord, SoloSetup, SoloTask};
 use kafka_streams_state::{
-    KeyValueStore, StateStore, ThreadCache, TimestampedKeyValueStore, TimestampedWindowStore, VersionedKeyValueStore,
-    WindowStore,
+    KeyValueStore, StateStore, ThreadCache, TimestampedKeyValueStore, TimestampedKeyValueStoreWithHeaders,
+    TimestampedWindowStore, VersionedKeyValueStore, WindowStore,
 };
 use kafka_streams_topology::Topology;
 
 use crate::settings::{CommitMode, TestDriverSettings};
+use crate::state_directory::StateDirectory;
 use crate::topic_log::TopicLogs;
 use crate::{RawTestRecord, TestDriverError, TestInputTopic, TestOutputTopic};
 
@@ -37,6 +38,8 @@ struct Inner {
     max_records_per_step: usize,
     /// Topics of global stores: their records go to every task.
     global_topics: Vec<Arc<str>>,
+    /// Removed with the driver if it is a temporary one.
+    _state: StateDirectory,
 }
 
 impl TopologyTestDriver {
@@ -54,6 +57,7 @@ impl TopologyTestDriver {
     /// A store cannot be opened, or a processor failed to start.
     pub fn with_settings(topology: &Topology, settings: TestDriverSettings) -> Result<Self, TestDriverError> {
         let cache = ThreadCache::new(settings.cache_bytes);
+        let state = StateDirectory::new(&settings)?;
         let task = |partition| {
             let setup = SoloSetup {
                 application_id: settings.application_id.clone(),
@@ -64,11 +68,12 @@ impl TopologyTestDriver {
                 backends: settings.backends.clone(),
                 cache: cache.clone(),
                 emit_intervals: settings.emit_intervals,
+                state_dir: Some(state.of_task(partition)?),
                 dsl_store_format: settings.dsl_store_format,
             };
-            SoloTask::new(topology, setup, settings.wall_clock)
+            Ok(SoloTask::new(topology, setup, settings.wall_clock)?)
         };
-        let tasks = (0..settings.partitions).map(task).collect::<Result<Vec<_>, _>>()?;
+        let tasks = (0..settings.partitions).map(task).collect::<Result<Vec<_>, TestDriverError>>()?;
         let inputs: Vec<Arc<str>> = tasks.iter().take(1).flat_map(SoloTask::input_topics).cloned().collect();
         let mut inner = Inner {
             tasks,
@@ -78,6 +83,7 @@ impl TopologyTestDriver {
             commit_mode: settings.commit_mode,
             max_records_per_step: settings.max_records_per_step,
             global_topics: topology.global_topics(&settings.application_id),
+            _state: state,
         };
         // What processors sent while they were started.
         inner.run_to_the_end()?;
@@ -290,6 +296,17 @@ impl TopologyTestDriver {
         &self,
         name: &str,
     ) -> Result<Rc<VersionedKeyValueStore<K, V>>, TestDriverError> {
+        self.store(name)
+    }
+
+    /// A key-value store that keeps headers.
+    ///
+    /// # Errors
+    /// As [`store`](TopologyTestDriver::store).
+    pub fn timestamped_key_value_store_with_headers<K: 'static, V: 'static>(
+        &self,
+        name: &str,
+    ) -> Result<Rc<TimestampedKeyValueStoreWithHeaders<K, V>>, TestDriverError> {
         self.store(name)
     }
 

@@ -1,5 +1,6 @@
 //! What can go wrong in a test driver: the topology's own failures, and what the test asked for in vain.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use kafka_streams_core::SerdeError;
@@ -40,6 +41,14 @@ pub enum TestDriverError {
         records: usize,
         /// The topic of a record that is still waiting.
         topic: Arc<str>,
+    },
+    /// The directory of a task cannot be made.
+    #[error("the task's directory {} cannot be made: {error}", path.display())]
+    StateDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// What the file system said.
+        error: std::io::Error,
     },
     /// Nothing is left to be read from an output topic.
     #[error("topic {topic} has no more records")]

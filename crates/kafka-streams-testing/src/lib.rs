@@ -47,6 +47,7 @@ mod input_topic;
 mod mock_context;
 mod output_topic;
 mod settings;
+mod state_directory;
 mod test_record;
 mod topic_log;
 

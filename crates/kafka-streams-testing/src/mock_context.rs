@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -72,6 +73,12 @@ impl<K: Clone + 'static, V: Clone + 'static> MockProcessorContext<K, V> {
         let mut task = TaskContext::new(TaskId::new(0, 0), "mock-processor-context".into(), Handlers::default());
         task.wall_clock = 0;
         MockProcessorContext { task, children, forwarded }
+    }
+
+    /// With this as the task's directory, for processors that keep files; there is none otherwise.
+    #[must_use]
+    pub fn with_state_dir(self, state_dir: impl AsRef<Path>) -> Self {
+        MockProcessorContext { task: self.task.with_state_dir(Some(state_dir.as_ref().into())), ..self }
     }
 
     /// Calls the processor with the context: `context.with(|cx| processor.process(record, cx))`.

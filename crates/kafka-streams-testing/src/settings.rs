@@ -1,6 +1,7 @@
 //! What a driver runs a topology with.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use kafka_streams_core::handler::{
@@ -42,6 +43,7 @@ pub struct TestDriverSettings {
     pub(crate) max_records_per_step: usize,
     pub(crate) emit_intervals: EmitIntervals,
     pub(crate) dsl_store_format: DslStoreFormat,
+    pub(crate) state_dir: Option<PathBuf>,
 }
 
 /// `statestore.cache.max.bytes` by default, on the JVM and here.
@@ -130,6 +132,13 @@ impl TestDriverSettings {
         TestDriverSettings { emit_intervals, ..self }
     }
 
+    /// `state.dir`: each task has the directory `APPLICATION/TASK` in it, such as `test-driver/0_0`, which the driver makes.
+    /// By default it is a temporary one, which goes with the driver.
+    #[must_use]
+    pub fn with_state_dir(self, state_dir: impl Into<PathBuf>) -> Self {
+        TestDriverSettings { state_dir: Some(state_dir.into()), ..self }
+    }
+
     /// What the stores of the DSL's operators keep (`dsl.store.format`).
     #[must_use]
     pub fn with_dsl_store_format(self, dsl_store_format: DslStoreFormat) -> Self {
@@ -152,6 +161,7 @@ impl Default for TestDriverSettings {
             max_records_per_step: MAX_RECORDS_PER_STEP,
             emit_intervals: EmitIntervals { outer_join_ms: 0, window_close_ms: 0, lose_expired: false },
             dsl_store_format: DslStoreFormat::default(),
+            state_dir: None,
         }
     }
 }

@@ -414,7 +414,8 @@ impl<P: Ports> Worker<P> {
         self.in_hand = Some(id);
         let application = self.config.application_id.clone();
         let mut cx = TaskContext::new(id, application.clone(), self.config.handlers.clone())
-            .with_app_configs(self.config.app_configs.clone());
+            .with_app_configs(self.config.app_configs.clone())
+            .with_state_dir(self.config.task_dir(id));
         cx.wall_clock = now;
         cx.output = (self.make_output)();
         cx.dsl_store_format = self.config.dsl_store_format;
