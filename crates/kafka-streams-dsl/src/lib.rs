@@ -38,6 +38,14 @@
 //! orders.filter(|_, order| order.0 > 0).map_values(|order| order.0).to("amounts");
 //! ```
 //!
+//! Neither does a join of different keys:
+//!
+//! ```compile_fail,E0308
+//! let builder = kafka_streams_dsl::StreamsBuilder::new();
+//! let customers = builder.table::<i64, String>("customers");
+//! builder.stream::<String, i64>("orders").join(&customers, |amount, name| format!("{name}: {amount}"));
+//! ```
+//!
 //! What is absent: no operator is known to the crates below; they see nodes and stores. This crate does not run anything.
 
 mod branch;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kafka_streams_tests::reference::Moments;
 use kafka_streams_tests::{Broker, BrokerFile, Isolation, Jvm, OwnBroker, Program, WordCount, reference};
 
 /// What every such error says.
@@ -61,6 +62,49 @@ async fn a_broker_that_is_down_is_waited_for_at_the_start_and_in_the_middle_exac
 #[tokio::test]
 async fn a_broker_that_is_down_is_waited_for_at_the_start_and_in_the_middle_at_least_once() -> anyhow::Result<()> {
     down_and_up("down-and-up-at-least-once", false).await
+}
+
+/// The broker is restarted again and again under two instances with work to do.
+async fn restarts(name: &str, exactly_once: bool) -> anyhow::Result<()> {
+    let rounds: u64 = std::env::var("KAFKA_STREAMS_TEST_RESTARTS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
+    let Some(own) = OwnBroker::start(name)? else { return Ok(()) };
+    let broker = &own.broker;
+    let dir = tempfile::tempdir()?;
+    let word_count = WordCount::new(broker, dir.path(), 2, exactly_once).await?;
+    let programs = [word_count.start("one")?, word_count.start("two")?];
+    let mut moments = Moments::new(97);
+    let mut all = Vec::new();
+    for round in 0..rounds {
+        let more = reference::text(100_000, 200 + round);
+        broker.write_lines(&word_count.input, more.iter().map(String::as_str))?;
+        all.extend(more);
+        std::thread::sleep(Duration::from_millis(moments.below(1_500)));
+        own.down()?;
+        std::thread::sleep(Duration::from_millis(moments.below(8_000)));
+        own.up()?;
+    }
+    let expected = reference::count(all.iter().map(String::as_str));
+    match exactly_once {
+        true => word_count.expect_counts(broker, &expected)?,
+        false => word_count.expect_at_least(broker, &expected)?,
+    }
+    for program in programs {
+        anyhow::ensure!(program.stop()?.success());
+    }
+    if exactly_once {
+        reference::counts_only_grow(&broker.read(&word_count.output, Isolation::ReadCommitted)?)?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn restarts_of_the_broker_are_survived_exactly_once() -> anyhow::Result<()> {
+    restarts("restarts-exactly-once", true).await
+}
+
+#[tokio::test]
+async fn restarts_of_the_broker_are_survived_at_least_once() -> anyhow::Result<()> {
+    restarts("restarts-at-least-once", false).await
 }
 
 #[tokio::test]
