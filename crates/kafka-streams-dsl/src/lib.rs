@@ -75,6 +75,7 @@ mod option;
 mod prefix;
 mod print;
 mod process;
+mod processor_wrapper;
 mod session_windowed;
 mod session_windowed_serde;
 mod session_windows;

@@ -11,8 +11,8 @@ use kafka_streams_core::{NodeId, Processor, Serde, Step};
 use kafka_streams_state::{StateStore, StoreBuilder};
 
 use crate::{
-    Draft, DynamicSinkSpec, ProcessorSupplier, SinkSpec, SourceSpec, StoreBuilders, StoreIndex, StoreRef, StoreRefs,
-    TopicName, TopicNameExtractor, TopicPattern, Topology, TopologyError, Wiring,
+    Draft, DynamicSinkSpec, ProcessorSupplier, ProcessorWrapper, SinkSpec, SourceSpec, StoreBuilders, StoreIndex,
+    StoreRef, StoreRefs, TopicName, TopicNameExtractor, TopicPattern, Topology, TopologyError, Wiring,
 };
 
 pub use topic_store::TopicStore;
@@ -66,6 +66,13 @@ impl TopologyBuilder {
     /// A topology without nodes.
     pub fn new() -> Self {
         TopologyBuilder::default()
+    }
+
+    /// Wraps the processors that are added from now on, so that it is to be called first; see [`ProcessorWrapper`].
+    #[must_use]
+    pub fn with_processor_wrapper(mut self, wrapper: impl ProcessorWrapper) -> Self {
+        self.draft.set_processor_wrapper(wrapper);
+        self
     }
 
     /// Adds a node that reads `topics`.

@@ -13,10 +13,11 @@ use kafka_streams_state::{StoreBuilder, StoreSpec};
 use crate::node::{BuildNode, NodeFacts};
 use crate::origin::Origin;
 use crate::places::{Place, Places};
+use crate::processor_wrapper::AnyProcessorWrapper;
 use crate::store::DeclaredStore;
 use crate::{
-    DynamicSinkSpec, EdgeTypes, Node, NodeKind, NodeTypes, SinkSpec, SourceSpec, StoreIndex, StoreRef, TopicName,
-    Topology, TopologyError, Wiring,
+    DynamicSinkSpec, EdgeTypes, Node, NodeKind, NodeTypes, ProcessorWrapper, SinkSpec, SourceSpec, StoreIndex,
+    StoreRef, TopicName, Topology, TopologyError, Wiring,
 };
 
 /// A topology that can still grow. An error leaves it as it was.
@@ -34,6 +35,7 @@ pub struct Draft {
     source_changelogs: Vec<(StoreIndex, Arc<str>)>,
     origin: Origin,
     places: Places,
+    wrapper: Option<Arc<dyn AnyProcessorWrapper>>,
 }
 
 /// A declared internal topic between sub-topologies.
@@ -59,6 +61,11 @@ impl Draft {
     /// Says how the names that nobody chose were numbered; without it there are none.
     pub fn set_naming(&mut self, naming: Naming) {
         self.origin.naming = Some(naming);
+    }
+
+    /// Wraps the processors that are added from now on.
+    pub fn set_processor_wrapper(&mut self, wrapper: impl ProcessorWrapper) {
+        self.wrapper = Some(Arc::new(Arc::new(wrapper)));
     }
 
     /// Adds a node that reads topics.
@@ -120,14 +127,18 @@ impl Draft {
         stores: &[StoreIndex],
         build: impl Fn(&mut Wiring<'_>, NodeId) -> Step + Send + Sync + 'static,
     ) -> Result<NodeId, TopologyError> {
-        let name = self.new_node_name(name)?;
-        self.check_parents(&name, parents)?;
-        for store in stores {
-            self.check_store(*store, &name)?;
-        }
-        let id = self.push(name, NodeKind::Processor, parents, (I::types(), O::types()), Box::new(build));
-        for store in stores {
-            self.connect_store(id, *store)?;
+        let wrapping = match self.wrapper.clone() {
+            Some(wrapper) if !self.node_names.contains_key(name) => wrapper.declare(name, self)?,
+            _ => None,
+        };
+        let id = self.add_unwrapped_processor::<I, O>(name, parents, stores, build)?;
+        if let Some((stores, wrap)) = wrapping {
+            for store in stores {
+                self.connect_store(id, store)?;
+            }
+            if let Some(node) = self.nodes.get_mut(id.0 as usize) {
+                node.wrap = Some(wrap);
+            }
         }
         Ok(id)
     }
@@ -207,7 +218,7 @@ impl Draft {
         let source = self.add_source(source_name, source)?;
         let store = self.add_store(store)?;
         let index = store.index();
-        self.add_processor::<(K, V), ()>(processor_name, &[source], &[index], build(store))?;
+        self.add_unwrapped_processor::<(K, V), ()>(processor_name, &[source], &[index], build(store))?;
         if let Some(declared) = self.stores.get_mut(index.0 as usize) {
             declared.global = true;
         }
@@ -351,6 +362,25 @@ impl Draft {
         })
     }
 
+    fn add_unwrapped_processor<I: NodeTypes, O: NodeTypes>(
+        &mut self,
+        name: &str,
+        parents: &[NodeId],
+        stores: &[StoreIndex],
+        build: impl Fn(&mut Wiring<'_>, NodeId) -> Step + Send + Sync + 'static,
+    ) -> Result<NodeId, TopologyError> {
+        let name = self.new_node_name(name)?;
+        self.check_parents(&name, parents)?;
+        for store in stores {
+            self.check_store(*store, &name)?;
+        }
+        let id = self.push(name, NodeKind::Processor, parents, (I::types(), O::types()), Box::new(build));
+        for store in stores {
+            self.connect_store(id, *store)?;
+        }
+        Ok(id)
+    }
+
     fn push(
         &mut self,
         name: Arc<str>,
@@ -379,6 +409,7 @@ impl Draft {
             output,
             facts: NodeFacts::default(),
             build,
+            wrap: None,
         });
         id
     }

@@ -219,6 +219,7 @@ impl Topology {
             extractors: Vec::new(),
             sink_routes,
             shared: std::collections::BTreeMap::new(),
+            wrapped: None,
         };
         let made = part.nodes.iter().rev().try_for_each(|id| self.make_node(*id, &mut wiring));
         made.inspect_err(|_| disconnect(&stores))?;
@@ -234,7 +235,13 @@ impl Topology {
     fn make_node(&self, id: NodeId, wiring: &mut Wiring<'_>) -> Step {
         let Some(node) = self.node(id) else { return Err(Failure::bug(format!("there is no node {}", id.0))) };
         wiring.current = id;
-        (node.build)(wiring, id).map_err(|failure| failure.at_node(&node.name))?;
+        let at_node = |failure: Failure| failure.at_node(&node.name);
+        wiring.wrapped = match &node.wrap {
+            Some(wrap) => Some(wrap(wiring, &node.name).map_err(at_node)?),
+            None => None,
+        };
+        (node.build)(wiring, id).map_err(at_node)?;
+        wiring.wrap_lifecycle(id);
         let made = match node.kind {
             NodeKind::Source { .. } => wiring.sources.iter().any(|(source, _)| *source == id),
             NodeKind::Processor | NodeKind::Sink { .. } | NodeKind::DynamicSink { .. } => {

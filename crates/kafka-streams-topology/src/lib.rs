@@ -36,6 +36,7 @@ mod origin;
 mod pin;
 mod places;
 mod plan;
+mod processor_wrapper;
 mod sink_node;
 mod source_node;
 mod store;
@@ -46,6 +47,7 @@ mod supplier;
 mod topic;
 mod topic_pattern;
 mod wiring;
+mod wrapped_processor;
 
 pub use builder::{ProcessorStores, TopicStore, TopologyBuilder};
 pub use draft::Draft;
@@ -55,6 +57,7 @@ pub use graph::{OpenStore, Route, RouteKind, TaskGraph, TaskSource, TaskStore, T
 pub use internal_topic::{InternalTopic, InternalTopicKind, PlanOptions};
 pub use node::{EdgeTypes, Node, NodeKind, NodeTypes};
 pub use plan::{Plan, PlannedTask, plan, validate_existing};
+pub use processor_wrapper::{ProcessorWrapper, WrapperStores};
 pub use sink_node::{HashedKeyPart, SinkSpec, StreamPartitioner};
 pub use source_node::{ConsumerRecord, ExtractTimestamp, OffsetReset, SourceSpec};
 pub use store::{StoreIndex, StoreRef};
@@ -65,3 +68,4 @@ pub use supplier::{ProcessorSupplier, StoreBuilders, SuppliedStores};
 pub use topic::TopicName;
 pub use topic_pattern::TopicPattern;
 pub use wiring::{ExtractTime, Ingest, Wiring};
+pub use wrapped_processor::{WrappedProcessor, WrappedRecord};

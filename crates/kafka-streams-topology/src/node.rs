@@ -8,6 +8,7 @@ use std::sync::Arc;
 use kafka_streams_core::{NodeId, Step, TimestampExtractor};
 use kafka_streams_naming::PartitionRule;
 
+use crate::processor_wrapper::MakeWrapped;
 use crate::{OffsetReset, StoreIndex, TopicName, TopicPattern, Wiring};
 
 /// Makes the node of one task and installs it in the wiring.
@@ -31,6 +32,8 @@ pub struct Node {
     pub(crate) output: Option<EdgeTypes>,
     pub(crate) facts: NodeFacts,
     pub(crate) build: BuildNode,
+    /// What wraps it in each task.
+    pub(crate) wrap: Option<MakeWrapped>,
 }
 
 /// What is known of a source or sink and only told, in the manifest.

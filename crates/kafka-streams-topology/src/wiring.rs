@@ -14,6 +14,8 @@ use kafka_streams_core::{
 };
 use kafka_streams_state::StateStore;
 
+use crate::processor_wrapper::Wrapped;
+use crate::wrapped_processor::{WrappedLifecycle, WrappedNode};
 use crate::{EdgeTypes, ProcessorStores, StoreIndex, StoreRef, TopicName, Topology};
 
 /// Takes a fetched record into a task: reads key and value and sends the record to the nodes below the source.
@@ -44,6 +46,8 @@ pub struct Wiring<'t> {
     pub(crate) sink_routes: Vec<Option<RouteId>>,
     /// What nodes of one operator share, by the operator's name.
     pub(crate) shared: BTreeMap<Arc<str>, Rc<dyn Any>>,
+    /// What is around the node that is being made.
+    pub(crate) wrapped: Option<Wrapped>,
 }
 
 impl fmt::Debug for Wiring<'_> {
@@ -146,6 +150,10 @@ impl Wiring<'_> {
 
     /// Makes `node` what the parents of `id` send their records to. To be called once for each processor and sink.
     pub fn install<K: 'static, V: 'static>(&mut self, id: NodeId, node: Input<K, V>) {
+        let node = match self.wrapped.clone() {
+            Some(wrapped) => Rc::new(WrappedNode { name: self.name(id), wrapped, inner: node }),
+            None => node,
+        };
         if let Some(slot) = self.inputs.get_mut(id.0 as usize) {
             *slot = Some(Box::new(node));
         }
@@ -166,6 +174,14 @@ impl Wiring<'_> {
     /// Lets `node` be started, woken and closed with the task.
     pub fn install_lifecycle(&mut self, id: NodeId, node: Rc<dyn Lifecycle>) {
         self.lifecycles.push((id, node));
+    }
+
+    /// Lets what is around the node that was made be started and closed with the task.
+    pub(crate) fn wrap_lifecycle(&mut self, id: NodeId) {
+        let Some(wrapped) = self.wrapped.take() else { return };
+        let own = self.lifecycles.iter().position(|(node, _)| *node == id);
+        let inner = own.map(|at| self.lifecycles.swap_remove(at).1);
+        self.install_lifecycle(id, Rc::new(WrappedLifecycle { name: self.name(id), wrapped, inner }));
     }
 
     /// Makes `ingest` the entry of the source `id`.

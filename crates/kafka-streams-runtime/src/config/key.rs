@@ -563,7 +563,9 @@ pub const STREAMS_KEYS: &[KeySpec] = &[
         Is("org.apache.kafka.streams.processor.internals.NoOpProcessorWrapper"),
         Low,
         Any,
-        Refused(NO_CLASSES),
+        Refused(
+            "a wrapper is given in code, by `StreamsBuilder::with_processor_wrapper` or `TopologyBuilder::with_processor_wrapper`",
+        ),
         "",
         "The class that wraps processors.",
     ),
