@@ -25,6 +25,7 @@ use crate::port::{
 };
 use crate::record_queue::{Extractor, RecordQueue};
 use crate::restore::{RestoreEvent, open_store};
+use crate::row_layout;
 use crate::task::{Task, failed, input_offsets};
 use crate::worker::Backends;
 
@@ -241,16 +242,18 @@ impl<F: Fetch, A: Admin> GlobalWorker<F, A> {
         let topic_id = topics.get(&topic).map_or_else(TopicId::nil, |topic| topic.id);
         let bounds: BTreeMap<&TopicPartition, LogBounds> =
             bounds.iter().filter(|(partition, _)| partition.topic == topic).map(|(p, b)| (p, *b)).collect();
-        let offsets =
-            match backend.position().map(|position| kept(&position, topic_id, &bounds, now, self.setup.max_age_ms)) {
-                Some(Ok(offsets)) => offsets,
-                Some(Err(reason)) => {
-                    tracing::warn!(store = %spec.name, %topic, reason, "global store is wiped and read anew (S6)");
-                    backend.wipe().map_err(of_store)?;
-                    BTreeMap::new()
-                }
-                None => BTreeMap::new(),
-            };
+        let offsets = match backend
+            .position()
+            .map(|position| kept(&spec, &position, topic_id, &bounds, now, self.setup.max_age_ms))
+        {
+            Some(Ok(offsets)) => offsets,
+            Some(Err(reason)) => {
+                tracing::warn!(store = %spec.name, %topic, reason, "global store is wiped and read anew (S6)");
+                backend.wipe().map_err(of_store)?;
+                BTreeMap::new()
+            }
+            None => BTreeMap::new(),
+        };
         let handlers = handlers_of(&config);
         let mut cx = TaskContext::new(TaskId::GLOBAL, application.clone(), handlers)
             .with_app_configs(config.app_configs.clone())
@@ -375,7 +378,7 @@ impl<B: crate::port::FetchedBatch> Keeper<B> {
             offset: -1,
             leader_epoch: -1,
             committed_at: now,
-            extensions: vec![(OFFSETS.to_owned(), offsets.into_bytes())],
+            extensions: vec![(OFFSETS.to_owned(), offsets.into_bytes()), row_layout::extension(&self.spec)],
         };
         for store in &self.task.graph.stores {
             let of_store = |error| WorkerError::Store { task: TaskId::GLOBAL, store: store.spec.name.clone(), error };
@@ -418,6 +421,7 @@ impl<B: crate::port::FetchedBatch> Keeper<B> {
 
 /// Where reading goes on if the store can be kept (rule S6), by partition; else why it cannot.
 fn kept(
+    spec: &StoreSpec,
     position: &StorePosition,
     topic_id: TopicId,
     bounds: &BTreeMap<&TopicPartition, LogBounds>,
@@ -426,6 +430,9 @@ fn kept(
 ) -> Result<BTreeMap<TopicPartition, i64>, &'static str> {
     if position.topic_id != topic_id {
         return Err("its topic was deleted and made anew");
+    }
+    if !row_layout::fits(position, spec) {
+        return Err("its rows are laid out otherwise than it is declared now");
     }
     let text = position.extensions.iter().find(|(name, _)| name == OFFSETS).map(|(_, bytes)| bytes.as_slice());
     let Some(offsets) = text.and_then(parse_offsets) else { return Err("its input offsets are not known") };

@@ -25,6 +25,7 @@ mod task;
 
 mod position;
 
+mod row_layout;
 mod solo;
 
 mod task_offsets;

@@ -15,7 +15,8 @@ use kafka_streams_core::{
 use kafka_streams_dsl::{Grouped, Materialized, StreamsBuilder};
 use kafka_streams_group::{Assigned, Event, LostReason, WorkerEvent};
 use kafka_streams_state::{
-    InMemoryBackend, KeyValueStore, StoreBackend, StoreBackends, StoreError, StorePosition, Stores, ThreadCache,
+    InMemoryBackend, KeyValueStore, StoreBackend, StoreBackends, StoreError, StorePosition, StoreSpec, Stores,
+    ThreadCache,
 };
 use kafka_streams_topology::{OffsetReset, Topology};
 
@@ -549,9 +550,13 @@ fn restore(cluster: &Shared, stores: &Lasting) -> (u64, i64) {
 }
 
 fn restore_at(now: i64, cluster: &Shared, stores: &Lasting) -> (u64, i64) {
+    restore_as(counting().stores()[0].clone(), now, cluster, stores)
+}
+
+fn restore_as(spec: StoreSpec, now: i64, cluster: &Shared, stores: &Lasting) -> (u64, i64) {
     let mut restorer = cluster.restorer();
     let source = RestoreStore {
-        spec: counting().stores()[0].clone(),
+        spec,
         changelog: Some(TopicPartition::new(CHANGELOG, 0)),
         limit: None,
         backends: Arc::new(stores.clone()),
@@ -657,4 +662,23 @@ fn s6_a_store_is_wiped_if_it_is_older_than_its_changelog_keeps_tombstones() {
     cluster.write(CHANGELOG, 0, [count("e")]);
     cluster.set_delete_retention(CHANGELOG, 3 * DAY);
     assert_eq!(restore_at(NOW + 3 * DAY, &cluster, &stores), (1, 4), "by the topic's own, three days");
+}
+
+#[test]
+fn s6_a_store_is_wiped_if_its_rows_lie_otherwise_than_it_is_declared() {
+    let cluster = changelog();
+    cluster.write(CHANGELOG, 0, [count("a"), count("b")]);
+    let stores = Lasting::default();
+    let spec = counting().stores()[0].clone();
+    assert_eq!(restore_as(spec.clone(), NOW, &cluster, &stores), (2, 1));
+    assert_eq!(restore_as(spec.clone(), NOW, &cluster, &stores), (0, 1), "as it was");
+    for changed in [
+        StoreSpec { timestamped: !spec.timestamped, ..spec.clone() },
+        StoreSpec { headers: true, ..spec.clone() },
+        StoreSpec { caching: !spec.caching, ..spec.clone() },
+    ] {
+        let restored = if changed.row_layout() == spec.row_layout() { 0 } else { 2 };
+        assert_eq!(restore_as(changed.clone(), NOW, &cluster, &stores), (restored, 1), "{}", changed.row_layout());
+        restore_as(spec.clone(), NOW, &cluster, &stores);
+    }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use kafka_streams_core::{RawRecord, RouteId, Step, TaskContext};
 
+use crate::layer::segments::ExpiryRule;
 use crate::{StoreBackend, StoreError, StorePosition, ThreadCache};
 
 /// A store of a task. Belongs to the worker that runs the task; not `Send`.
@@ -106,6 +107,28 @@ impl StoreSpec {
             ));
         }
         Ok(())
+    }
+
+    /// How the store's rows lie in its back-end, in a few words. Rows of another layout cannot be read, nor those of another
+    /// length of segments be found: a store whose declaration has changed so is restored anew (rule S6).
+    ///
+    /// ```
+    /// use kafka_streams_core::serde::{I64Serde, StringSerde};
+    /// use kafka_streams_state::{StoreBuilder, Stores};
+    ///
+    /// let plain = Stores::persistent_key_value_store("totals", StringSerde, I64Serde);
+    /// let timestamped = Stores::persistent_timestamped_key_value_store("totals", StringSerde, I64Serde);
+    /// assert_ne!(plain.spec().row_layout(), timestamped.spec().row_layout());
+    /// ```
+    pub fn row_layout(&self) -> String {
+        let mut layout = self.kind.facts().name.to_owned();
+        if let Some(rule) = ExpiryRule::of(self) {
+            layout.push_str(&format!(" in segments of {} ms", rule.interval_ms));
+        }
+        let parts =
+            [(self.time_index, " with time index"), (self.headers, ", headers"), (self.timestamped, ", timestamp")];
+        parts.iter().filter(|(has, _)| *has).for_each(|(_, part)| layout.push_str(part));
+        layout
     }
 
     /// What turns the store's changelog back into its rows.

@@ -14,6 +14,7 @@ use crate::port::{
     Admin, BrokerError, BrokerErrorKind, Call, CallId, Fetch, FetchEvent, FetchSlot, FetchedBatch, LogBounds, Reply,
     TopicDescription,
 };
+use crate::row_layout;
 
 /// A batch is written when it has this many rows: large enough to be worth sorting, small enough to hold in a cache.
 const BATCH_ROWS: usize = 10_000;
@@ -105,6 +106,8 @@ struct Reading {
     slot: FetchSlot,
     topic_id: TopicId,
     codec: Box<dyn RestoreCodec>,
+    /// How the rows lie, for the position.
+    row_layout: (String, Vec<u8>),
     rows: Rows,
     /// The next offset to read.
     next: i64,
@@ -202,6 +205,7 @@ impl<F: Fetch, A: Admin> Restorer<F, A> {
         match &mut store.stage {
             Stage::Open => {
                 let backend = open(id, &store.source)?;
+                wipe_if_laid_out_otherwise(id, &store.source, &*backend)?;
                 store.stage = match &store.source.changelog {
                     Some(_) => Stage::Ask(now),
                     None => Stage::Done(backend.position().unwrap_or_else(|| start_of(id, TopicId::nil()))),
@@ -346,6 +350,7 @@ impl<F: Fetch, A: Admin> Restorer<F, A> {
             slot: FetchSlot(u64::MAX),
             topic_id,
             codec: store.source.spec.restore_codec(),
+            row_layout: row_layout::extension(&store.source.spec),
             rows: Rows::default(),
             next,
             end,
@@ -485,7 +490,7 @@ impl Reading {
             offset: self.next - 1,
             leader_epoch: self.leader_epoch,
             committed_at: now,
-            extensions: Vec::new(),
+            extensions: vec![self.row_layout.clone()],
         };
         self.rows.write(backend, &position, &self.codec.take_deleted_ranges())?;
         let records = std::mem::take(&mut self.batch_records);
@@ -525,6 +530,22 @@ pub(crate) fn open_store(
         }
         opened => opened,
     }
+}
+
+/// Rule S6, for stores that a changelog can bring back.
+fn wipe_if_laid_out_otherwise(
+    task: TaskId,
+    source: &RestoreStore,
+    backend: &dyn StoreBackend,
+) -> Result<(), RestoreError> {
+    let spec = &source.spec;
+    let fits = backend.position().is_none_or(|position| row_layout::fits(&position, spec));
+    if fits || source.changelog.is_none() {
+        return Ok(());
+    }
+    let layout = spec.row_layout();
+    tracing::warn!(%task, store = %spec.name, layout, "the store's rows are laid out otherwise than it is declared now; it is wiped and restored from its topic (S6)");
+    backend.wipe().map_err(|error| RestoreError::Store { store: spec.name.clone(), error })
 }
 
 /// Rule S6: `Err` tells why the store cannot be kept.
