@@ -16,6 +16,9 @@ pub enum StreamsError {
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The topology reads no topic.
+    #[error("the topology reads no topic: give it a source, or a global table")]
+    NothingToRead,
     /// Explicit names are required, and some were generated.
     #[error(
         "ensure.explicit.internal.resource.naming is true, but these names were generated: {}",

@@ -10,11 +10,11 @@ use kafka_streams_engine::restore::RestoreEvent;
 use kafka_streams_engine::{GlobalSetup, GlobalStores, GlobalTurn, GlobalWorker, WorkerError};
 use kafka_streams_state::ThreadCache;
 
-use crate::StreamsError;
 use crate::application::Application;
 use crate::clock::now_ms;
 use crate::port::{Clients, Waker};
 use crate::stream_thread::{DELETE_RETENTION_MS, panic_text};
+use crate::{State, StreamsError};
 
 /// The global stores of an instance, and how far they are.
 #[derive(Debug)]
@@ -44,7 +44,8 @@ impl GlobalState {
     }
 }
 
-/// The body of the global thread. It ends with the instance, after the stream threads.
+/// The body of the global thread. It ends with the instance, after the stream threads. Where there are none, the
+/// instance's state follows from it alone.
 pub(crate) struct GlobalStreamThread<C: Clients> {
     application: Arc<Application<C>>,
 }
@@ -57,6 +58,11 @@ impl<C: Clients> GlobalStreamThread<C> {
     }
 
     fn run(self) {
+        self.keep_stores_or_fail();
+        self.application.lifecycle.end_without_threads();
+    }
+
+    fn keep_stores_or_fail(&self) {
         // A panic of the user's code ends the instance like an error of it.
         let end = catch_unwind(AssertUnwindSafe(|| self.keep_stores()));
         let error = match end {
@@ -75,12 +81,15 @@ impl<C: Clients> GlobalStreamThread<C> {
             StreamsError::Broker(error) => WorkerError::Broker { what: "starting the global thread".to_owned(), error },
             other => WorkerError::Membership(other.to_string()),
         })?;
-        while !self.application.lifecycle.state().is_terminal() {
+        while !self.is_over() {
             let turn = worker.run_once(now_ms())?;
             self.pass_on(&mut worker);
             if worker.is_ready() && !self.application.global.ready.swap(true, Ordering::AcqRel) {
                 tracing::info!("the global stores are restored");
                 self.application.wake_threads();
+                if self.application.lifecycle.has_no_threads() {
+                    self.application.lifecycle.become_state(State::Running);
+                }
             }
             if let GlobalTurn::IdleUntil(at) = turn
                 && let Ok(ms @ 1..) = u64::try_from(at - now_ms())
@@ -89,6 +98,15 @@ impl<C: Clients> GlobalStreamThread<C> {
             }
         }
         worker.close(now_ms())
+    }
+
+    /// The stream threads' tasks read global stores to their end.
+    fn is_over(&self) -> bool {
+        let lifecycle = &self.application.lifecycle;
+        match lifecycle.has_no_threads() {
+            true => !lifecycle.state().is_running_or_rebalancing(),
+            false => lifecycle.state().is_terminal(),
+        }
     }
 
     fn make_worker(&self) -> Result<GlobalWorker<C::Fetch, C::Admin>, StreamsError> {

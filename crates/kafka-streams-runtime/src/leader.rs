@@ -334,4 +334,4 @@ pub(crate) fn partition_counts(topics: Vec<Option<TopicLayout>>) -> BTreeMap<Arc
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -81,6 +81,24 @@ impl Lifecycle {
         self.change(&mut inner, next);
     }
 
+    /// Whether the instance has no stream threads: its state is then that of its global thread.
+    pub(crate) fn has_no_threads(&self) -> bool {
+        self.lock().threads.is_empty()
+    }
+
+    /// Notes that the global thread of an instance without stream threads has ended.
+    pub(crate) fn end_without_threads(&self) {
+        let mut inner = self.lock();
+        let next = match self.state() {
+            State::PendingShutdown => State::NotRunning,
+            State::PendingError => State::Error,
+            _ => return,
+        };
+        if inner.threads.is_empty() {
+            self.change(&mut inner, next);
+        }
+    }
+
     /// Waits until nothing runs any more; false after `timeout`. Blocks the calling thread.
     pub(crate) fn wait_until_closed(&self, timeout: Duration) -> bool {
         let deadline = std::time::Instant::now() + timeout;

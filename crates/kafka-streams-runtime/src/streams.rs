@@ -23,6 +23,9 @@ use crate::state_directory::StateDirectory;
 use crate::stream_thread::{StreamThread, ThreadCommand};
 use crate::{State, StreamsError, ThreadState};
 
+#[cfg(test)]
+mod tests;
+
 /// Rows of one thread's stores that wait for a commit at most: writing them holds up the thread (some 0.1 s).
 const MAX_UNCOMMITTED_ROWS: usize = 250_000;
 /// Share of the memory budget that uncommitted rows may take, of all threads together: one part in so many.
@@ -61,6 +64,7 @@ impl<C: Clients> KafkaStreams<C> {
         let settings = config.validate()?;
         settings.log_warnings();
         check_names(&topology, &settings)?;
+        let threads = number_of_stream_threads(&topology, &settings)?;
         let in_memory: Arc<InMemoryBackends> = Arc::default();
         let total = usize::try_from(settings.memory_budget_bytes).unwrap_or(usize::MAX);
         let budget = MemoryBudget::new(total, settings.num_stream_threads);
@@ -105,7 +109,7 @@ impl<C: Clients> KafkaStreams<C> {
             cluster,
             handle: runtime.handle().clone(),
             findings: Arc::new(Findings::default()),
-            lifecycle: Arc::new(Lifecycle::new(settings.num_stream_threads)),
+            lifecycle: Arc::new(Lifecycle::new(threads)),
             listeners: RwLock::new(Listeners::default()),
             threads: Mutex::default(),
             settings,
@@ -122,6 +126,9 @@ impl<C: Clients> KafkaStreams<C> {
     /// Starts the stream threads; returns at once. The state goes to [`State::Rebalancing`], and to [`State::Running`]
     /// when all tasks run.
     ///
+    /// A topology of global stores only has no stream threads, whatever `num.stream.threads` says, and joins no group: it
+    /// runs when its stores are restored.
+    ///
     /// # Errors
     /// The instance was started or closed before, or a thread cannot be started.
     pub fn start(&self) -> Result<(), StreamsError> {
@@ -130,7 +137,7 @@ impl<C: Clients> KafkaStreams<C> {
             return Err(StreamsError::State { action: "start", state: self.state() });
         }
         let mut joins = self.stream_threads.lock().unwrap_or_else(PoisonError::into_inner);
-        for thread in 1..=application.settings.num_stream_threads {
+        for thread in 1..=application.lifecycle.threads().len() {
             let (commands, inbox) = mpsc::channel();
             let body = StreamThread { application: application.clone(), thread, commands: inbox };
             let name = application.ids.stream_thread(thread);
@@ -172,6 +179,9 @@ impl<C: Clients> KafkaStreams<C> {
                 lifecycle.become_state(State::NotRunning);
             }
             self.application.tell_threads(&ThreadCommand::Close { leave_group });
+            if let Some(global) = &*self.global_thread.lock().unwrap_or_else(PoisonError::into_inner) {
+                global.thread().unpark();
+            }
         }
         let mut in_time = lifecycle.wait_until_closed(timeout);
         if !in_time {
@@ -314,6 +324,19 @@ impl<C: Clients> Drop for KafkaStreams<C> {
             // May be dropped from within another runtime, where waiting is not allowed.
             runtime.shutdown_background();
         }
+    }
+}
+
+/// As many as configured, or none if there are no tasks for them but global stores.
+fn number_of_stream_threads(topology: &Topology, settings: &StreamsSettings) -> Result<usize, StreamsError> {
+    let has_tasks = topology.subtopologies().iter().any(|part| !part.global);
+    match has_tasks {
+        true => Ok(settings.num_stream_threads),
+        false if topology.global_stores().next().is_some() => {
+            tracing::info!("the topology has global stores only: there are no stream threads, and no group is joined");
+            Ok(0)
+        }
+        false => Err(StreamsError::NothingToRead),
     }
 }
 

@@ -7,6 +7,7 @@ mod caches;
 mod changelog_shapes;
 mod crash;
 mod features;
+mod global_only;
 mod interop;
 mod kill;
 mod lifecycle;

@@ -11,14 +11,14 @@ use crate::port::{ClusterDescription, CreatedTopic, PartitionLayout, TopicSettin
 
 /// A cluster of topics with one partition. Every changelog ends at 100.
 #[derive(Default)]
-struct Topics {
+pub(crate) struct Topics {
     names: Mutex<Vec<Arc<str>>>,
     committed: Option<i64>,
     group_is_unknown: bool,
 }
 
 impl Topics {
-    fn of(names: &[&str]) -> Arc<Topics> {
+    pub(crate) fn of(names: &[&str]) -> Arc<Topics> {
         Arc::new(Topics { names: Mutex::new(names.iter().map(|name| Arc::from(*name)).collect()), ..Topics::default() })
     }
 
