@@ -18,6 +18,9 @@ pub use primitive::{
 /// Turns values of one type into bytes and bytes into values, as `Serializer` and `Deserializer` do on the JVM.
 ///
 /// One serde serves all tasks at once, so it takes `&self` and keeps no state of its own without a lock.
+///
+/// The `topic` that a serde is told, by which a schema registry finds the schema, is as on the JVM: that of the record, or
+/// for the rows of a store the one that the store is restored from (`<application id>-<store>-changelog` mostly).
 pub trait Serde: Send + Sync + 'static {
     /// The type that this serde reads and writes.
     type Target: 'static;

@@ -23,7 +23,7 @@ fn tables_that_are_joined_let_go_of_each_other() {
     let mut open = |_: &StoreSpec, changelog| {
         let backend: Arc<dyn StoreBackend> = Arc::new(InMemoryBackend::default());
         stores.borrow_mut().push(Arc::downgrade(&backend));
-        Ok(StoreParts { backend, changelog, cache: ThreadCache::new(10_000) })
+        Ok(StoreParts::new(backend, changelog, ThreadCache::new(10_000)))
     };
     let graph = topology.wire(0, "app", &|_| Some(1), &mut open).unwrap();
     assert_eq!(stores.borrow().len(), 2);

@@ -33,7 +33,7 @@ impl GlobalStores {
         let Some(backend) = self.get(name) else {
             return Err(Failure::bug(format!("store {name} is neither restored nor global")));
         };
-        Ok(StoreParts { backend, changelog: None, cache: shared.clone() })
+        Ok(StoreParts::new(backend, None, shared.clone()))
     }
 }
 

@@ -259,9 +259,8 @@ impl<F: Fetch, A: Admin> GlobalWorker<F, A> {
             .with_app_configs(config.app_configs.clone())
             .with_state_dir(config.task_dir(TaskId::GLOBAL));
         cx.wall_clock = now;
-        let mut open = |_: &StoreSpec, changelog| {
-            Ok(StoreParts { backend: backend.clone(), changelog, cache: self.setup.cache.clone() })
-        };
+        let mut open =
+            |_: &StoreSpec, changelog| Ok(StoreParts::new(backend.clone(), changelog, self.setup.cache.clone()));
         let graph =
             topology.wire(part.id, &application, &|_| None, &mut open).map_err(|failure| failed(&cx, failure))?;
         let mut queues = Vec::new();

@@ -100,7 +100,7 @@ impl SoloTask {
             let backend = opened.map_err(|error| Failure::store(&spec.name, error))?;
             let position = backend.position().unwrap_or_else(|| nowhere(partition));
             states.push(StoreState { acked: position.offset, position });
-            Ok(StoreParts { backend, changelog, cache: cache.clone() })
+            Ok(StoreParts::new(backend, changelog, cache.clone()))
         };
         let wired = topology.wire_whole(&application_id, &|_| Some(partitions), &mut open);
         let graph = wired.map_err(|failure| failed(&cx, failure))?;

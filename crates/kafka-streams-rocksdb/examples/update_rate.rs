@@ -107,7 +107,7 @@ fn parts(backends: &dyn StoreBackends, budget: &Arc<MemoryBudget>, cache: usize)
 
 fn parts_of(budget: &Arc<MemoryBudget>, cache: usize) -> StoreParts {
     let backend = InMemoryBackends.open(TASK, "").unwrap();
-    StoreParts { backend, changelog: Some(RouteId(0)), cache: ThreadCache::with_budget(cache, budget) }
+    StoreParts::new(backend, Some(RouteId(0)), ThreadCache::with_budget(cache, budget))
 }
 
 /// What the worker does between records.

@@ -69,10 +69,10 @@ impl<K: 'static, V: 'static> JoinBuffer<K, V> {
         self.earliest.set(self.earliest.get().min(time));
         self.sequence.set(self.sequence.get().wrapping_add(1) & MAX_SEQUENCE);
         let mut row_key = prefix(time);
-        let (name, mut bytes) = (self.layers.name(), Vec::new());
-        self.keys.serialize(name, key, &mut row_key).map_err(|error| self.serde_failure("key", error))?;
+        let (topic, mut bytes) = (self.serde_topic(), Vec::new());
+        self.keys.serialize(topic, key, &mut row_key).map_err(|error| self.serde_failure("key", error))?;
         row_key.extend_from_slice(&self.sequence.get().to_be_bytes());
-        self.values.serialize(name, value, &mut bytes).map_err(|error| self.serde_failure("value", error))?;
+        self.values.serialize(topic, value, &mut bytes).map_err(|error| self.serde_failure("value", error))?;
         let value = BufferValue { context: cx.record.clone(), prior: None, old: None, new: Some(bytes) };
         let mut row = Vec::new();
         value.write(0, &mut row);
@@ -106,10 +106,10 @@ impl<K: 'static, V: 'static> JoinBuffer<K, V> {
         };
         let (Some((_, value)), Some(key)) = (value, key_of(&row_key)) else { return Err(self.damaged()) };
         self.earliest.set(time_of(&row_key).unwrap_or_default());
-        let name = self.layers.name();
-        let key = self.keys.deserialize(name, key).map_err(|error| self.serde_failure("key", error))?;
+        let topic = self.serde_topic();
+        let key = self.keys.deserialize(topic, key).map_err(|error| self.serde_failure("key", error))?;
         let bytes = value.new.as_deref().unwrap_or_default();
-        let read = self.values.deserialize(name, bytes).map_err(|error| self.serde_failure("value", error))?;
+        let read = self.values.deserialize(topic, bytes).map_err(|error| self.serde_failure("value", error))?;
         Ok(Some(WaitingRecord { key, value: read, context: value.context, row_key }))
     }
 
@@ -124,6 +124,12 @@ impl<K: 'static, V: 'static> JoinBuffer<K, V> {
     }
 
     /// Takes over what was committed; done at the first use, as a restore comes between making the store and using it.
+    /// The name of the join, which the JVM tells the serdes of a buffer in place of a topic (`KStreamImpl`).
+    fn serde_topic(&self) -> &str {
+        let name = self.layers.name();
+        name.strip_suffix("-Buffer").unwrap_or(name)
+    }
+
     fn ensure_loaded(&self) -> Step {
         if self.loaded.get() { Ok(()) } else { self.load() }
     }

@@ -156,11 +156,12 @@ impl<K: 'static, V: 'static> KeyValueStore<K, V> {
     /// Sends the updates that leave the cache to `listener`; with `send_old_values` also what the row was before.
     /// Returns whether the store has a cache: if not, [`update`](KeyValueStore::update) returns what is to be forwarded.
     pub fn set_flush_listener(&self, send_old_values: bool, listener: FlushListener<K, V>) -> bool {
-        let (keys, values, topic) = (self.keys.clone(), self.values.clone(), self.layers.name().clone());
+        let (keys, values) = (self.keys.clone(), self.values.clone());
+        let (name, topic) = (self.layers.name().clone(), self.layers.topic().clone());
         let listener = move |cx: &mut TaskContext, key: &[u8], new: Option<&[u8]>, old: Option<&[u8]>| {
             let failure = |part| {
-                let topic = topic.clone();
-                move |error| kafka_streams_core::Failure::store(&topic, StoreError::Serde { part, error })
+                let name = name.clone();
+                move |error| kafka_streams_core::Failure::store(&name, StoreError::Serde { part, error })
             };
             let read = |bytes: Option<&[u8]>| bytes.map(|bytes| values.deserialize(&topic, bytes)).transpose();
             let key = keys.deserialize(&topic, key).map_err(failure("key"))?;
@@ -175,7 +176,7 @@ impl<K: 'static, V: 'static> KeyValueStore<K, V> {
 
     fn iterate(&self, range: Step<Range>, order: Order) -> KeyValueIterator<'_, K, V> {
         StoreIterator::over(&self.layers, range, order, |key, value| {
-            let topic = self.layers.name();
+            let topic = self.layers.topic();
             let serde = |part| move |error| StoreError::Serde { part, error };
             let key = self.keys.deserialize(topic, key).map_err(serde("key"))?;
             Ok(Some((key, self.values.deserialize(topic, value).map_err(serde("value"))?)))
@@ -218,7 +219,7 @@ impl<K: 'static, V: 'static> KeyValueStore<K, V> {
         let Some(value) = value.filter(|value| !self.values.is_null(value)) else { return f(None) };
         let mut bytes = self.value_bytes.take();
         bytes.clear();
-        let topic = self.layers.name();
+        let topic = self.layers.topic();
         self.values.serialize(topic, value, &mut bytes).map_err(|error| self.serde_failure("value", error))?;
         let result = f(Some(&bytes));
         self.value_bytes.set(bytes);
@@ -231,12 +232,12 @@ impl<K: 'static, V: 'static> KeyValueStore<K, V> {
             let error = SerdeError::UnexpectedNull { type_name: std::any::type_name::<K>() };
             return Err(self.serde_failure("key", error));
         }
-        self.keys.serialize(self.layers.name(), key, out).map_err(|error| self.serde_failure("key", error))
+        self.keys.serialize(self.layers.topic(), key, out).map_err(|error| self.serde_failure("key", error))
     }
 
     #[inline]
     fn read_value(&self, bytes: Option<&[u8]>) -> Step<Option<V>> {
-        let value = bytes.map(|bytes| self.values.deserialize(self.layers.name(), bytes)).transpose();
+        let value = bytes.map(|bytes| self.values.deserialize(self.layers.topic(), bytes)).transpose();
         value.map_err(|error| self.serde_failure("value", error))
     }
 

@@ -46,7 +46,7 @@ impl<K: 'static, V: 'static> ListValueStore<K, V> {
         list.extend_from_slice(row.as_deref().and_then(|row| row.get(HEADER_SIZE..)).unwrap_or_default());
         let at = list.len();
         list.extend_from_slice(&[0; 4]);
-        let written = self.values.serialize(self.rows.layers.name(), value, &mut list);
+        let written = self.values.serialize(self.rows.layers.topic(), value, &mut list);
         written.map_err(|error| self.failure(StoreError::Serde { part: "value", error }))?;
         let size = i32::try_from(list.len() - at - 4).map_err(|_| self.failure(too_long()))?;
         if let Some(place) = list.get_mut(at..at + 4) {
@@ -80,7 +80,7 @@ impl<K: 'static, V: 'static> ListValueStore<K, V> {
             let (key, list) = row?;
             let values = Entries::of(list).and_then(|entries| {
                 let value = |bytes: Result<Bytes, StoreError>| {
-                    let value = self.values.deserialize(self.rows.layers.name(), &bytes?);
+                    let value = self.values.deserialize(self.rows.layers.topic(), &bytes?);
                     value.map_err(|error| StoreError::Serde { part: "value", error })
                 };
                 entries.map(value).collect::<Result<Vec<V>, StoreError>>()

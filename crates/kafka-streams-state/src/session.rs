@@ -151,16 +151,17 @@ impl<K: 'static, V: 'static> SessionStore<K, V> {
     /// [`KeyValueStore::set_flush_listener`](crate::KeyValueStore::set_flush_listener), with sessions as keys. The
     /// record's timestamp is the session's end (`SessionCacheFlushListener` of the JVM).
     pub fn set_flush_listener(&self, send_old_values: bool, listener: FlushListener<Windowed<K>, V>) -> bool {
-        let (keys, values, name) = (self.keys.clone(), self.values.clone(), self.layers.name().clone());
+        let (keys, values) = (self.keys.clone(), self.values.clone());
+        let (name, topic) = (self.layers.name().clone(), self.layers.topic().clone());
         let keeps_headers = self.layers.keeps_headers();
         let listener = move |cx: &mut TaskContext, key: &[u8], new: Option<&[u8]>, old: Option<&[u8]>| {
             let failure = |error| Failure::store(&name, error);
             let read = |bytes: Option<&[u8]>| {
-                let value = bytes.map(|bytes| values.deserialize(&name, bytes)).transpose();
+                let value = bytes.map(|bytes| values.deserialize(&topic, bytes)).transpose();
                 value.map_err(|error| Failure::store(&name, StoreError::Serde { part: "value", error }))
             };
             let session = session_key(key).map_err(failure)?;
-            let key = keys.deserialize(&name, session.key);
+            let key = keys.deserialize(&topic, session.key);
             let key = key.map_err(|error| failure(StoreError::Serde { part: "key", error }))?;
             let key = Windowed::new(key, Window { start: session.start, end: session.end });
             let record = Record::new(key, Change { old: read(old)?, new: read(new)? }, session.end);
@@ -231,7 +232,7 @@ impl<K: 'static, V: 'static> SessionStore<K, V> {
         let Some(value) = value.filter(|value| !self.values.is_null(value)) else { return f(None) };
         let mut bytes = self.value_bytes.take();
         bytes.clear();
-        let serialized = self.values.serialize(self.layers.name(), value, &mut bytes);
+        let serialized = self.values.serialize(self.layers.topic(), value, &mut bytes);
         serialized.map_err(|error| self.serde_failure("value", error))?;
         let result = f(Some(&bytes));
         self.value_bytes.set(bytes);
@@ -244,7 +245,7 @@ impl<K: 'static, V: 'static> SessionStore<K, V> {
             let error = SerdeError::UnexpectedNull { type_name: std::any::type_name::<K>() };
             return Err(self.serde_failure("key", error));
         }
-        self.keys.serialize(self.layers.name(), key, out).map_err(|error| self.serde_failure("key", error))
+        self.keys.serialize(self.layers.topic(), key, out).map_err(|error| self.serde_failure("key", error))
     }
 
     #[inline]
@@ -254,12 +255,12 @@ impl<K: 'static, V: 'static> SessionStore<K, V> {
     }
 
     fn deserialize_value(&self, bytes: &[u8]) -> Result<V, StoreError> {
-        let value = self.values.deserialize(self.layers.name(), bytes);
+        let value = self.values.deserialize(self.layers.topic(), bytes);
         value.map_err(|error| StoreError::Serde { part: "value", error })
     }
 
     fn deserialize_key(&self, session: SessionKey<'_>) -> Result<Windowed<K>, StoreError> {
-        let key = self.keys.deserialize(self.layers.name(), session.key);
+        let key = self.keys.deserialize(self.layers.topic(), session.key);
         let key = key.map_err(|error| StoreError::Serde { part: "key", error })?;
         Ok(Windowed::new(key, Window { start: session.start, end: session.end }))
     }

@@ -219,6 +219,16 @@ pub struct StoreParts {
     pub changelog: Option<RouteId>,
     /// The cache of the stream thread.
     pub cache: ThreadCache,
+    /// The topic that the serdes of keys and values are told, by which a schema registry finds their schemas; without one
+    /// they are told the store's name.
+    pub serde_topic: Option<Arc<str>>,
+}
+
+impl StoreParts {
+    /// The parts of a store whose serdes are told its name.
+    pub fn new(backend: Arc<dyn StoreBackend>, changelog: Option<RouteId>, cache: ThreadCache) -> Self {
+        StoreParts { backend, changelog, cache, serde_topic: None }
+    }
 }
 
 /// Makes a typed store for each task that has one. What [`Stores`](crate) returns.

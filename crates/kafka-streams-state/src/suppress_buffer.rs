@@ -27,6 +27,8 @@ use crate::{
 /// while a change is sent to it.
 pub struct SuppressBuffer<K, V> {
     name: Arc<str>,
+    /// The topic that serdes are told.
+    topic: Arc<str>,
     keys: SharedSerde<K>,
     values: SharedSerde<V>,
     backend: Arc<dyn StoreBackend>,
@@ -97,10 +99,10 @@ impl<K: 'static, V: 'static> SuppressBuffer<K, V> {
         let entries = self.entries.borrow();
         let Some(((_, key), value)) = entries.by_time.first_key_value() else { return Ok(None) };
         let read = |bytes: &Option<Vec<u8>>| {
-            let value = bytes.as_ref().map(|bytes| self.values.deserialize(&self.name, bytes)).transpose();
+            let value = bytes.as_ref().map(|bytes| self.values.deserialize(&self.topic, bytes)).transpose();
             value.map_err(|error| self.serde_failure("value", error))
         };
-        let key = self.keys.deserialize(&self.name, key).map_err(|error| self.serde_failure("key", error))?;
+        let key = self.keys.deserialize(&self.topic, key).map_err(|error| self.serde_failure("key", error))?;
         let change = Change { old: read(&value.old)?, new: read(&value.new)? };
         Ok(Some(Buffered { key, change, context: value.context.clone() }))
     }
@@ -127,7 +129,7 @@ impl<K: 'static, V: 'static> SuppressBuffer<K, V> {
         let key = self.key_bytes(key)?;
         let entries = self.entries.borrow();
         let Some(value) = entries.find(&key) else { return Ok(None) };
-        let prior = value.prior.as_ref().map(|bytes| self.values.deserialize(&self.name, bytes)).transpose();
+        let prior = value.prior.as_ref().map(|bytes| self.values.deserialize(&self.topic, bytes)).transpose();
         prior.map(Some).map_err(|error| self.serde_failure("value", error))
     }
 
@@ -177,14 +179,14 @@ impl<K: 'static, V: 'static> SuppressBuffer<K, V> {
 
     fn key_bytes(&self, key: &K) -> Step<Arc<[u8]>> {
         let mut bytes = Vec::new();
-        self.keys.serialize(&self.name, key, &mut bytes).map_err(|error| self.serde_failure("key", error))?;
+        self.keys.serialize(&self.topic, key, &mut bytes).map_err(|error| self.serde_failure("key", error))?;
         Ok(bytes.into())
     }
 
     fn value_bytes(&self, value: Option<&V>) -> Step<Option<Vec<u8>>> {
         let Some(value) = value.filter(|value| !self.values.is_null(value)) else { return Ok(None) };
         let mut bytes = Vec::new();
-        self.values.serialize(&self.name, value, &mut bytes).map_err(|error| self.serde_failure("value", error))?;
+        self.values.serialize(&self.topic, value, &mut bytes).map_err(|error| self.serde_failure("value", error))?;
         Ok(Some(bytes))
     }
 
@@ -348,6 +350,7 @@ impl<K: 'static, V: 'static> StoreBuilder for SuppressBufferBuilder<K, V> {
         headers.add("v", Some(vec![3]));
         Rc::new(SuppressBuffer {
             name: self.name.clone(),
+            topic: parts.serde_topic.unwrap_or_else(|| self.name.clone()),
             keys: self.keys.clone(),
             values: self.values.clone(),
             backend: parts.backend,

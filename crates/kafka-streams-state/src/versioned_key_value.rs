@@ -50,7 +50,7 @@ impl<K: 'static, V: 'static> VersionedKeyValueStore<K, V> {
         let mut bytes = Vec::new();
         let value = match value.filter(|value| !self.values.is_null(value)) {
             Some(value) => {
-                let written = self.values.serialize(self.layers.name(), value, &mut bytes);
+                let written = self.values.serialize(self.layers.topic(), value, &mut bytes);
                 written.map_err(|error| self.serde_failure("value", error))?;
                 Some(&*bytes)
             }
@@ -134,7 +134,7 @@ impl<K: 'static, V: 'static> VersionedKeyValueStore<K, V> {
         }
         let mut bytes = self.key_bytes.take();
         bytes.clear();
-        let written = self.keys.serialize(self.layers.name(), key, &mut bytes);
+        let written = self.keys.serialize(self.layers.topic(), key, &mut bytes);
         written.map_err(|error| self.serde_failure("key", error))?;
         let result = f(&bytes);
         self.key_bytes.set(bytes);
@@ -143,7 +143,7 @@ impl<K: 'static, V: 'static> VersionedKeyValueStore<K, V> {
 
     fn read(&self, version: Option<RawVersion>) -> Step<Option<VersionedRecord<V>>> {
         let Some(RawVersion { value, from, to }) = version else { return Ok(None) };
-        let value = self.values.deserialize(self.layers.name(), &value);
+        let value = self.values.deserialize(self.layers.topic(), &value);
         let value = value.map_err(|error| self.serde_failure("value", error))?;
         Ok(Some(VersionedRecord { value, timestamp: from, valid_to: to }))
     }

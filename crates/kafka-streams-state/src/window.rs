@@ -191,15 +191,15 @@ impl<K: 'static, V: 'static> WindowStore<K, V> {
     /// [`KeyValueStore::set_flush_listener`](crate::KeyValueStore::set_flush_listener), with windowed keys.
     pub fn set_flush_listener(&self, send_old_values: bool, listener: FlushListener<Windowed<K>, V>) -> bool {
         let (keys, values, size) = (self.keys.clone(), self.values.clone(), self.window_size);
-        let name = self.layers.name().clone();
+        let (name, topic) = (self.layers.name().clone(), self.layers.topic().clone());
         let listener = move |cx: &mut TaskContext, key: &[u8], new: Option<&[u8]>, old: Option<&[u8]>| {
             let failure = |error| Failure::store(&name, error);
             let read = |bytes: Option<&[u8]>| {
-                let value = bytes.map(|bytes| values.deserialize(&name, bytes)).transpose();
+                let value = bytes.map(|bytes| values.deserialize(&topic, bytes)).transpose();
                 value.map_err(|error| Failure::store(&name, StoreError::Serde { part: "value", error }))
             };
             let window = window_key(key).map_err(failure)?;
-            let key = keys.deserialize(&name, window.key);
+            let key = keys.deserialize(&topic, window.key);
             let key = key.map_err(|error| failure(StoreError::Serde { part: "key", error }))?;
             let key = Windowed::new(key, Window::of_size(window.start, size));
             let record = Record::new(key, Change { old: read(old)?, new: read(new)? }, cx.record.timestamp);
@@ -281,7 +281,7 @@ impl<K: 'static, V: 'static> WindowStore<K, V> {
         let Some(value) = value.filter(|value| !self.values.is_null(value)) else { return f(None) };
         let mut bytes = self.value_bytes.take();
         bytes.clear();
-        let serialized = self.values.serialize(self.layers.name(), value, &mut bytes);
+        let serialized = self.values.serialize(self.layers.topic(), value, &mut bytes);
         serialized.map_err(|error| self.serde_failure("value", error))?;
         let result = f(Some(&bytes));
         self.value_bytes.set(bytes);
@@ -294,7 +294,7 @@ impl<K: 'static, V: 'static> WindowStore<K, V> {
             let error = SerdeError::UnexpectedNull { type_name: std::any::type_name::<K>() };
             return Err(self.serde_failure("key", error));
         }
-        self.keys.serialize(self.layers.name(), key, out).map_err(|error| self.serde_failure("key", error))
+        self.keys.serialize(self.layers.topic(), key, out).map_err(|error| self.serde_failure("key", error))
     }
 
     #[inline]
@@ -304,12 +304,12 @@ impl<K: 'static, V: 'static> WindowStore<K, V> {
     }
 
     fn deserialize_value(&self, bytes: &[u8]) -> Result<V, StoreError> {
-        let value = self.values.deserialize(self.layers.name(), bytes);
+        let value = self.values.deserialize(self.layers.topic(), bytes);
         value.map_err(|error| StoreError::Serde { part: "value", error })
     }
 
     fn deserialize_key(&self, window: WindowKey<'_>) -> Result<Windowed<K>, StoreError> {
-        let key = self.keys.deserialize(self.layers.name(), window.key);
+        let key = self.keys.deserialize(self.layers.topic(), window.key);
         let key = key.map_err(|error| StoreError::Serde { part: "key", error })?;
         Ok(Windowed::new(key, Window::of_size(window.start, self.window_size)))
     }

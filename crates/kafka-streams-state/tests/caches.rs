@@ -15,7 +15,7 @@ const TASK: TaskId = TaskId::new(0, 2);
 
 fn cached(name: &str, cache: &ThreadCache) -> Rc<KeyValueStore<String, i64>> {
     let backend = InMemoryBackends.open(TASK, name).unwrap();
-    let parts = StoreParts { backend, changelog: None, cache: cache.clone() };
+    let parts = StoreParts::new(backend, None, cache.clone());
     Stores::persistent_key_value_store(name, StringSerde, I64Serde).with_caching_enabled().build(parts)
 }
 

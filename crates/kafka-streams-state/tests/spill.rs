@@ -43,7 +43,7 @@ impl Thread {
     }
 
     fn store_over(&self, name: &str, backend: &Arc<dyn StoreBackend>) -> Rc<KeyValueStore<String, i64>> {
-        let parts = StoreParts { backend: backend.clone(), changelog: None, cache: self.cache.clone() };
+        let parts = StoreParts::new(backend.clone(), None, self.cache.clone());
         Stores::persistent_key_value_store(name, StringSerde, I64Serde).build(parts)
     }
 }

@@ -31,7 +31,7 @@ fn backend() -> Arc<dyn StoreBackend> {
 }
 
 fn parts(cache: &ThreadCache) -> StoreParts {
-    StoreParts { backend: backend(), changelog: Some(RouteId(4)), cache: cache.clone() }
+    StoreParts::new(backend(), Some(RouteId(4)), cache.clone())
 }
 
 fn position(offset: i64) -> StorePosition {
@@ -262,11 +262,7 @@ fn s2_expiry_is_part_of_the_batch_and_comes_back_when_it_is_dropped() {
     let (size, retention) = (Duration::from_secs(1), Duration::from_secs(120));
     let builder = Stores::persistent_window_store("w", retention, size, false, StringSerde, I64Serde);
     let backend = backend();
-    let parts = |backend: &Arc<dyn StoreBackend>| StoreParts {
-        backend: backend.clone(),
-        changelog: None,
-        cache: ThreadCache::new(0),
-    };
+    let parts = |backend: &Arc<dyn StoreBackend>| StoreParts::new(backend.clone(), None, ThreadCache::new(0));
     let store = builder.build(parts(&backend));
     let rows = || {
         let mut rows = 0;
@@ -340,7 +336,7 @@ fn a_thread_full_of_uncommitted_rows_asks_for_a_commit() {
 #[test]
 fn a_stored_value_of_another_type_is_told_with_its_store() {
     let backend = backend();
-    let parts = || StoreParts { backend: backend.clone(), changelog: None, cache: ThreadCache::new(0) };
+    let parts = || StoreParts::new(backend.clone(), None, ThreadCache::new(0));
     let mut cx = task();
     let strings = Stores::persistent_key_value_store("store", StringSerde, StringSerde).build(parts());
     strings.put(&mut cx, &"k".to_owned(), Some(&"text".to_owned())).unwrap();

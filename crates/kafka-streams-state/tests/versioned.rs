@@ -26,7 +26,7 @@ fn builder() -> VersionedKeyValueStoreBuilder<String, String> {
 
 fn store(backend: &Arc<dyn StoreBackend>) -> Rc<Store> {
     let (backend, cache) = (backend.clone(), ThreadCache::new(0));
-    builder().build(StoreParts { backend, changelog: Some(RouteId(0)), cache })
+    builder().build(StoreParts::new(backend, Some(RouteId(0)), cache))
 }
 
 fn context() -> TaskContext {

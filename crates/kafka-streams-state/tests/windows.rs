@@ -37,7 +37,7 @@ fn backend() -> Arc<dyn StoreBackend> {
 }
 
 fn parts(backend: &Arc<dyn StoreBackend>, cache: &ThreadCache) -> StoreParts {
-    StoreParts { backend: backend.clone(), changelog: Some(RouteId(4)), cache: cache.clone() }
+    StoreParts::new(backend.clone(), Some(RouteId(4)), cache.clone())
 }
 
 type Logged = (Vec<u8>, Option<Vec<u8>>, Option<i64>, Headers);

@@ -52,7 +52,7 @@ fn open<S: TypedStore>(builder: TypedStoreBuilder<S>, cache_bytes: usize) -> Ope
     let builder = if cache_bytes > 0 { builder.with_caching_enabled() } else { builder };
     let backend = InMemoryBackends.open(TASK, "store").unwrap();
     let cache = ThreadCache::new(cache_bytes);
-    let store = builder.build(StoreParts { backend: backend.clone(), changelog: Some(RouteId(4)), cache });
+    let store = builder.build(StoreParts::new(backend.clone(), Some(RouteId(4)), cache));
     Opened { store, backend, spec: builder.spec(), cx: task() }
 }
 

@@ -285,7 +285,8 @@ impl Topology {
                 }
                 None => (None, None),
             };
-            let (any, store) = declared.build(store_parts(spec, route)?);
+            let serde_topic = Some(self.serde_topic(index, application_id));
+            let (any, store) = declared.build(StoreParts { serde_topic, ..store_parts(spec, route)? });
             if let Some(slot) = typed.get_mut(index) {
                 *slot = Some(any.clone());
             }
@@ -293,22 +294,40 @@ impl Topology {
             stores.push(TaskStore { spec: spec.clone(), changelog, source_changelog, store, typed: any });
         }
         if !part.global {
-            self.open_global_stores(&mut typed, store_parts)?;
+            self.open_global_stores(&mut typed, application_id, store_parts)?;
         }
         Ok((typed, stores))
     }
 
     /// Global stores as tasks see them. They belong to the instance: the task neither commits nor restores them.
-    fn open_global_stores(&self, typed: &mut TypedStores, store_parts: &mut OpenStore<'_>) -> Step {
+    fn open_global_stores(
+        &self,
+        typed: &mut TypedStores,
+        application_id: &str,
+        store_parts: &mut OpenStore<'_>,
+    ) -> Step {
         for (index, spec) in self.global_stores() {
             let index = index.0 as usize;
             let (Some(declared), Some(slot)) = (self.stores.get(index), typed.get_mut(index)) else { continue };
             // In a part of all nodes the global stores are among its own.
             if slot.is_none() {
-                *slot = Some(declared.build(store_parts(spec, None)?).0);
+                let serde_topic = Some(self.serde_topic(index, application_id));
+                *slot = Some(declared.build(StoreParts { serde_topic, ..store_parts(spec, None)? }).0);
             }
         }
         Ok(())
+    }
+
+    /// The topic that a store's serdes are told (`ProcessorContextUtils.changelogFor` of the JVM): the one that it is
+    /// restored from, or without logging the name that its changelog would have.
+    fn serde_topic(&self, store: usize, application_id: &str) -> Arc<str> {
+        if let Some(topic) = self.stores.get(store).and_then(|declared| declared.source_changelog.clone()) {
+            return topic;
+        }
+        let keeps = |part: &&Subtopology| part.global && part.stores.iter().any(|index| index.0 as usize == store);
+        let global = self.subtopologies.iter().find(keeps).and_then(|part| part.source_topics.first());
+        let own = || changelog_topic(application_id, self.specs.get(store).map_or("", |spec| &spec.name)).into();
+        global.map_or_else(own, |topic| topic.decorated(application_id))
     }
 
     fn task_sources(

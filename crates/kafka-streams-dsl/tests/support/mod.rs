@@ -60,7 +60,7 @@ impl Driver {
                 let backend = backends.entry(spec.name.clone()).or_default().clone();
                 let shared = !global && globals.contains(&spec.name);
                 let cache = if shared { cache.for_shared_stores() } else { cache.clone() };
-                Ok(StoreParts { backend, changelog, cache })
+                Ok(StoreParts::new(backend, changelog, cache))
             };
             let graph = topology.wire(id, APPLICATION, &|_| Some(1), open).unwrap();
             let mut cx = TaskContext::new(TaskId::new(id, 0), APPLICATION.into(), handlers.clone());

@@ -425,7 +425,7 @@ impl<P: Ports> Worker<P> {
         let mut parts = |spec: &StoreSpec, changelog| match ready.next() {
             // The task's own stores come first.
             None => globals.parts(&spec.name, &shared),
-            Some(store) => Ok(StoreParts { backend: store.backend.clone(), changelog, cache: cache.clone() }),
+            Some(store) => Ok(StoreParts::new(store.backend.clone(), changelog, cache.clone())),
         };
         let graph = self
             .topology

@@ -407,7 +407,7 @@ pub(super) fn task() -> TaskContext {
 pub(super) fn parts(config: ModelConfig, backend: &Arc<dyn StoreBackend>) -> StoreParts {
     let budget = MemoryBudget::new(2 * config.row_bytes, 1);
     let cache = ThreadCache::with_budget(config.cache_bytes, &budget);
-    StoreParts { backend: backend.clone(), changelog: Some(RouteId(0)), cache }
+    StoreParts::new(backend.clone(), Some(RouteId(0)), cache)
 }
 
 /// Keys of different lengths, many of them prefixes of others.

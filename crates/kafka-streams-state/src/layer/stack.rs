@@ -56,6 +56,7 @@ pub(crate) enum LoggedHeaders {
 
 pub(crate) struct Layers {
     name: Arc<str>,
+    topic: Arc<str>,
     format: RowFormat,
     caching: bool,
     thread: ThreadCache,
@@ -90,7 +91,7 @@ static NO_HEADERS: Headers = Headers::new();
 
 impl Layers {
     pub(crate) fn new(name: Arc<str>, format: RowFormat, caching: bool, parts: StoreParts) -> Self {
-        let StoreParts { backend, changelog, cache: thread } = parts;
+        let StoreParts { backend, changelog, cache: thread, serde_topic } = parts;
         // As on the JVM, stores of duplicates are never cached: there is no last value to thin out to.
         // A cache without memory is no cache, also for a store that asks for one (`InternalTopologyBuilder.rewriteTopology`).
         let caching = caching && !format.retain_duplicates && thread.max_bytes() > 0;
@@ -101,6 +102,7 @@ impl Layers {
         let reclaim: Rc<dyn Reclaim> = rows.clone();
         thread.memory().register(Rc::downgrade(&reclaim));
         Layers {
+            topic: serde_topic.unwrap_or_else(|| name.clone()),
             name,
             segments: format.windows.map(|rule| Segments::new(if caching { rule.below_cache() } else { rule })),
             lru: format.max_rows.map(Lru::new),
@@ -121,6 +123,11 @@ impl Layers {
 
     pub(crate) fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// The topic that serdes are told.
+    pub(crate) fn topic(&self) -> &Arc<str> {
+        &self.topic
     }
 
     /// For a window store, its expiry, as of what was committed if nothing was put since.

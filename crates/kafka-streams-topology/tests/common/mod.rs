@@ -183,7 +183,7 @@ impl StoreBackend for NoBackend {
 /// The first sub-topology's task, with four partitions for every topic.
 pub(crate) fn wire(topology: &Topology) -> Step<TaskGraph> {
     topology.wire(0, "app", &|_| Some(4), &mut |_, changelog| {
-        Ok(StoreParts { backend: Arc::new(NoBackend), changelog, cache: Default::default() })
+        Ok(StoreParts::new(Arc::new(NoBackend), changelog, Default::default()))
     })
 }
 
