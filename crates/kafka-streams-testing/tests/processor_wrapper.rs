@@ -214,7 +214,7 @@ fn an_error_of_an_unwrapped_processor_stands() {
 }
 
 #[test]
-fn keepers_of_global_stores_are_not_wrapped() {
+fn keepers_of_global_and_read_only_stores_are_not_wrapped() {
     struct Keep(Rc<KeyValueStore<String, i64>>);
     impl Processor for Keep {
         type KIn = String;
@@ -230,8 +230,13 @@ fn keepers_of_global_stores_are_not_wrapped() {
     let store = Stores::in_memory_key_value_store("names", StringSerde, I64Serde);
     let nodes = TopicStore { source: "read", topic: "names", processor: "keep" };
     builder.add_global_store(store, nodes, StringSerde, I64Serde, Keep).unwrap();
+    let store = Stores::in_memory_key_value_store("ages", StringSerde, I64Serde);
+    let nodes = TopicStore { source: "read-ages", topic: "ages", processor: "keep-ages" };
+    builder.add_read_only_state_store(store, nodes, StringSerde, I64Serde, Keep).unwrap();
     let driver = TopologyTestDriver::new(&builder.build().unwrap()).unwrap();
-    driver.create_input_topic::<String, i64>("names").pipe_input("k".to_owned(), 1).unwrap();
+    for topic in ["names", "ages"] {
+        driver.create_input_topic::<String, i64>(topic).pipe_input("k".to_owned(), 1).unwrap();
+    }
     let lines = lines(&log);
     assert_eq!(lines, ["plain starts in 0_0", "strict starts in 0_0"]);
 }

@@ -362,7 +362,8 @@ impl Draft {
         })
     }
 
-    fn add_unwrapped_processor<I: NodeTypes, O: NodeTypes>(
+    /// [`add_processor`](Draft::add_processor), which no wrapper goes around.
+    pub(crate) fn add_unwrapped_processor<I: NodeTypes, O: NodeTypes>(
         &mut self,
         name: &str,
         parents: &[NodeId],

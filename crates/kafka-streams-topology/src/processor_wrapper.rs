@@ -17,7 +17,7 @@ pub type WrapperStores<W> = <<<W as ProcessorWrapper>::Stores as StoreBuilders>:
 /// [`TopologyBuilder::with_processor_wrapper`](crate::TopologyBuilder::with_processor_wrapper), where the JVM has the
 /// setting `processor.wrapper.class`.
 ///
-/// Sources, sinks and the processors that keep global stores are not wrapped, as on the JVM. A processor for which
+/// Sources, sinks and the processors that keep global or read-only stores are not wrapped, as on the JVM. A processor for which
 /// [`stores`](ProcessorWrapper::stores) says `None` runs as if there were no wrapper.
 ///
 /// A wrapper cannot put another processor in the place of one, as it does not know its types; see

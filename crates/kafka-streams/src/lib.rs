@@ -76,7 +76,7 @@ pub mod prelude {
     pub use kafka_streams_core::{
         Change, Context, DeadLetter, DefaultSerde, DslStoreFormat, Failure, FixedKeyContext, FixedKeyProcessor,
         FixedKeyRecord, Header, Headers, Partitions, Processor, Punctuation, PunctuationType, Record, RecordContext,
-        Serde, SerdeError, SharedSerde, Step, TaskId, Timestamp, TimestampExtractor, TopicPartition,
+        Serde, SerdeError, SharedSerde, Step, TaskContext, TaskId, Timestamp, TimestampExtractor, TopicPartition,
     };
     /// What [`StreamsBuilder::build`] returns on a mistake in the topology: all that it found.
     pub use kafka_streams_dsl::BuildError as TopologyError;
@@ -95,11 +95,14 @@ pub mod prelude {
     #[cfg(feature = "json")]
     pub use kafka_streams_serde_json::{Json, JsonSerde};
     pub use kafka_streams_state::{
-        KeyValueStore, SessionStore, Stores, TimestampedKeyValueStore, TimestampedWindowStore, ValueAndTimestamp,
-        VersionedKeyValueStore, VersionedPut, VersionedRecord, Window, WindowStore, Windowed,
+        AggregationWithHeaders, KeyValueStore, SessionStore, SessionStoreWithHeaders, Stores, TimestampedKeyValueStore,
+        TimestampedKeyValueStoreWithHeaders, TimestampedWindowStore, TimestampedWindowStoreWithHeaders,
+        ValueAndTimestamp, ValueTimestampHeaders, VersionedKeyValueStore, VersionedPut, VersionedRecord, Window,
+        WindowStore, Windowed,
     };
     pub use kafka_streams_topology::{
-        OffsetReset, ProcessorStores, ProcessorSupplier, StoreRef, TopicPattern, TopicStore, Topology, TopologyBuilder,
+        OffsetReset, ProcessorStores, ProcessorSupplier, ProcessorWrapper, StoreRef, TopicPattern, TopicStore,
+        Topology, TopologyBuilder, WrappedProcessor, WrappedRecord,
     };
 
     /// Cheaply cloneable bytes, for keys and values that are not looked into.

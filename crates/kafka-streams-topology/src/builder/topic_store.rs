@@ -114,9 +114,17 @@ impl TopologyBuilder {
         self.add_source_with(nodes.source, source)?;
         let store = self.add_state_store(store, &[nodes.processor])?;
         self.draft.use_source_as_changelog(store.index(), nodes.topic);
-        self.push_processor(nodes.processor, &[store.index()], &[nodes.source], move |wiring| {
-            Ok(supplier(wiring.store(store)?))
-        })?;
+        let parents = self.parents(nodes.processor, &[nodes.source])?;
+        let build = move |wiring: &mut Wiring<'_>, id: NodeId| {
+            let processor = supplier(wiring.store(store)?);
+            wiring.install_processor(id, processor)
+        };
+        self.draft.add_unwrapped_processor::<(P::KIn, P::VIn), (P::KOut, P::VOut)>(
+            nodes.processor,
+            &parents,
+            &[store.index()],
+            build,
+        )?;
         Ok(store)
     }
 }
