@@ -48,7 +48,7 @@ pub use processor::Processor;
 pub use processor_metadata::ProcessorMetadata;
 pub use punctuation::{Punctuation, PunctuationType, Timers};
 pub use record::{Change, RawRecord, Record, Timestamp};
-pub use serde::{DefaultSerde, Serde, SerdeError, SharedSerde, read_nullable};
+pub use serde::{DefaultSerde, Serde, SerdeError, SharedSerde, SinkKey, read_nullable};
 pub use task_id::{ParseTaskIdError, TaskId, TopicId, TopicPartition};
 pub use time_heap::TimeHeap;
 pub use timestamp_extractor::{Extracted, TimestampExtractor};

@@ -85,6 +85,25 @@ pub trait DefaultSerde: Sized + 'static {
     }
 }
 
+/// Types of keys that a stream can be written with, when no serde is named: those that have one, and those that come with
+/// one, as the windowed keys of an aggregation do.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no default serde",
+    label = "no serde for `{Self}`",
+    note = "name one, as in `Produced::with(StringSerde, JsonSerde::<Order>::new())`, or implement `DefaultSerde`",
+    note = "`Json<T>` (feature `json`) is a serde for any `T: serde::Serialize + serde::de::DeserializeOwned`"
+)]
+pub trait SinkKey: Sized + 'static {
+    /// The serde of the type; `None` if there is only what the stream came with.
+    fn default_serde() -> Option<SharedSerde<Self>>;
+}
+
+impl<T: DefaultSerde> SinkKey for T {
+    fn default_serde() -> Option<SharedSerde<T>> {
+        Some(T::shared())
+    }
+}
+
 /// Why bytes are not a value, or a value has no bytes.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

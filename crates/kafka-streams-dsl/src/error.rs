@@ -93,6 +93,17 @@ pub enum BuildError {
         /// `left` or `right`.
         side: &'static str,
     },
+    /// A stream of windowed keys is written that did not come from an aggregation, or whose keys were changed since.
+    #[error(
+        "the serde of the windowed keys that are written to {topic} at {place} is not known; name it, by \
+         `Produced::windowed` for windows of time, or `Produced::with` and `SessionWindowedSerde` for sessions"
+    )]
+    UnknownKeySerde {
+        /// The topic.
+        topic: String,
+        /// Where it is written: file, line and column.
+        place: &'static Location<'static>,
+    },
     /// A window store that was named for a join does not fit its windows.
     #[error(
         "store {store} does not fit its join: it must keep duplicates, and have windows of {window_size_ms} ms and a \

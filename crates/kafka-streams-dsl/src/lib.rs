@@ -38,7 +38,14 @@
 //! orders.filter(|_, order| order.0 > 0).map_values(|order| order.0).to("amounts");
 //! ```
 //!
-//! Neither does a join of different keys:
+//! Windowed keys can be written where they come from an aggregation, but not read without a word about their windows:
+//!
+//! ```compile_fail,E0277
+//! let builder = kafka_streams_dsl::StreamsBuilder::new();
+//! builder.stream::<kafka_streams_dsl::Windowed<String>, i64>("counts-per-minute");
+//! ```
+//!
+//! Neither does a join of different keys compile:
 //!
 //! ```compile_fail,E0308
 //! let builder = kafka_streams_dsl::StreamsBuilder::new();

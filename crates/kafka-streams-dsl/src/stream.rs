@@ -1,8 +1,9 @@
 //! A stream of records: each one is an event of its own.
 
+use std::panic::Location;
 use std::sync::Arc;
 
-use kafka_streams_core::{Children, DefaultSerde, Processor, Record, SharedSerde, Step, TaskContext};
+use kafka_streams_core::{Children, DefaultSerde, Processor, Record, SharedSerde, SinkKey, Step, TaskContext};
 use kafka_streams_topology::{HashedKeyPart, SinkSpec, StoreRefs, TopicName};
 
 use crate::graph::{Body, GraphId, SharedGraph, Traits};
@@ -516,6 +517,9 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
 
     /// Writes the stream to a topic, with the serdes that it came with, else those of its types.
     ///
+    /// Windowed keys are written as those of the aggregation that they come from. If the keys were changed since, which
+    /// is an error of [`build`](crate::StreamsBuilder::build), name a serde by [`to_with`](KStream::to_with).
+    ///
     /// ```
     /// # let orders = kafka_streams_dsl::StreamsBuilder::new().stream::<String, i64>("orders");
     /// orders.to("copy-of-orders");
@@ -523,10 +527,16 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     #[track_caller]
     pub fn to(&self, topic: impl Into<String>)
     where
-        K: DefaultSerde,
+        K: SinkKey,
         V: DefaultSerde,
     {
-        self.to_with(topic, Produced::default());
+        match self.keys.clone().or_else(K::default_serde) {
+            Some(keys) => self.to_with(topic, Produced::of_keys(keys)),
+            None => {
+                let (topic, place) = (topic.into(), Location::caller());
+                self.graph.lock().errors.push(BuildError::UnknownKeySerde { topic, place });
+            }
+        }
     }
 
     /// Writes the stream to a topic as `produced` says.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use kafka_streams_core::Timestamp;
+use kafka_streams_core::{SharedSerde, SinkKey, Timestamp};
 
 /// A time window, from `start` inclusive to `end` exclusive, in milliseconds of event time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,6 +34,13 @@ impl<K> Windowed<K> {
     /// `key` in `window`.
     pub fn new(key: K, window: Window) -> Self {
         Windowed { key, window }
+    }
+}
+
+/// How a window is written follows from its kind, which the type does not tell: the aggregation does.
+impl<K: 'static> SinkKey for Windowed<K> {
+    fn default_serde() -> Option<SharedSerde<Self>> {
+        None
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kafka_streams_core::{DefaultSerde, Serde};
+use kafka_streams_core::{DefaultSerde, Serde, SharedSerde};
 use kafka_streams_state::Windowed;
 use kafka_streams_topology::{HashedKeyPart, StreamPartitioner};
 
@@ -33,7 +33,7 @@ pub struct Produced<K, V> {
 
 impl<K: DefaultSerde, V: DefaultSerde> Produced<Windowed<K>, V> {
     /// The serdes of stream or types, for keys in windows of time: key bytes, and the window's start. All windows of a
-    /// key are in one partition.
+    /// key are in one partition. Needed where keys do not come from an aggregation as they are, and for a name.
     ///
     /// ```
     /// # use kafka_streams_dsl::{Grouped, Materialized, Produced, StreamsBuilder, TimeWindows};
@@ -57,6 +57,13 @@ impl<K: DefaultSerde, V: DefaultSerde> Produced<K, V> {
     /// The serdes of stream or types, and this name for the sink.
     pub fn named(name: impl Into<String>) -> Self {
         Produced::default().with_name(name)
+    }
+}
+
+impl<K: 'static, V: DefaultSerde> Produced<K, V> {
+    /// The serdes of stream or types, where `keys` is that of the keys.
+    pub(crate) fn of_keys(keys: SharedSerde<K>) -> Self {
+        Produced::of(SerdeChoice::Default(keys), SerdeChoice::of_type())
     }
 }
 
