@@ -11,6 +11,12 @@ pub(crate) fn extension(spec: &StoreSpec) -> (String, Vec<u8>) {
     (ROW_LAYOUT.to_owned(), spec.row_layout().into_bytes())
 }
 
+/// How the rows at this position lie; `None` if that was not noted.
+pub(crate) fn noted(position: &StorePosition) -> Option<String> {
+    let noted = position.extensions.iter().find(|(name, _)| name == ROW_LAYOUT);
+    noted.map(|(_, layout)| String::from_utf8_lossy(layout).into_owned())
+}
+
 /// Whether the rows at this position lie as the store is declared now.
 pub(crate) fn fits(position: &StorePosition, spec: &StoreSpec) -> bool {
     position.extensions.contains(&extension(spec))

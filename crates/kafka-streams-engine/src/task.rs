@@ -17,6 +17,7 @@ use crate::port::{
     BrokerError, BrokerErrorKind, Delivery, FetchedBatch, OffsetToCommit, Produce, ProduceRecord, Progress, SendError,
 };
 use crate::position::OffsetMetadata;
+use crate::row_layout;
 use crate::worker::begin_transaction;
 
 /// Output records of a task that may wait before it stops taking input.
@@ -460,7 +461,10 @@ impl<B: FetchedBatch> Task<B> {
             let inputs = (self.exactly_once && store.changelog.is_none()).then(|| {
                 let read = self.group.queues.iter().filter(|queue| queue.partition_time >= 0);
                 let offsets = read.map(|queue| (&queue.partition, queue.position()));
-                vec![(INPUT_OFFSETS.to_owned(), input_offsets(offsets).into_bytes())]
+                vec![
+                    (INPUT_OFFSETS.to_owned(), input_offsets(offsets).into_bytes()),
+                    row_layout::extension(&store.spec),
+                ]
             });
             let inputs_moved = inputs.as_ref().is_some_and(|inputs| *inputs != state.position.extensions);
             if uncommitted.rows == 0 && state.acked <= state.position.offset && !inputs_moved {

@@ -682,3 +682,33 @@ fn s6_a_store_is_wiped_if_its_rows_lie_otherwise_than_it_is_declared() {
         restore_as(spec.clone(), NOW, &cluster, &stores);
     }
 }
+
+#[test]
+fn s6_a_store_without_a_changelog_says_so_if_its_rows_lie_otherwise() {
+    let (cluster, stores) = (changelog(), Lasting::default());
+    let open = |spec: &StoreSpec| {
+        let mut restorer = cluster.restorer();
+        let (spec, backends) = (spec.clone(), Arc::new(stores.clone()));
+        let store = RestoreStore { spec, changelog: None, limit: None, backends };
+        restorer.submit(RestoreTask { task: TaskId::new(0, 0), stores: vec![store] });
+        restorer.step(NOW);
+        loop {
+            match restorer.poll_event() {
+                Some(RestoreEvent::Completed { stores, .. }) => return Ok(stores[0].position.clone()),
+                Some(RestoreEvent::Failed { error, .. }) => return Err(error.to_string()),
+                Some(_) => {}
+                None => drop(restorer.step(NOW)),
+            }
+        }
+    };
+    let spec = counting().stores()[0].clone();
+    let position = open(&spec).unwrap();
+    let store = stores.open(TaskId::new(0, 0), &spec.name).unwrap();
+    let mut none = std::iter::empty();
+    let source = kafka_streams_state::BatchSource::Processing;
+    let batch = kafka_streams_state::CommitBatch { deleted_ranges: &[], rows: &mut none, position: &position, source };
+    store.commit(batch).unwrap();
+    assert_eq!(open(&spec).unwrap(), position);
+    let error = open(&StoreSpec { headers: true, ..spec.clone() }).unwrap_err();
+    assert!(error.contains(&*spec.name) && error.contains("no changelog"), "{error}");
+}

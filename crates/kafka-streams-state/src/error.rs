@@ -30,6 +30,17 @@ pub enum StoreError {
         /// The highest number that this release reads.
         known: u32,
     },
+    /// The store's rows lie otherwise than it is declared now, and it has no changelog that could bring them back.
+    #[error(
+        "the store's rows are those of \"{found}\", it is declared as \"{declared}\" now, and it has no changelog to be \
+         restored from; give it another name, or remove its files"
+    )]
+    OtherLayout {
+        /// How the rows lie ([`StoreSpec::row_layout`](crate::StoreSpec::row_layout)).
+        found: String,
+        /// How they would lie by the declaration.
+        declared: String,
+    },
     /// A stored key or value is not of the type that the topology declares.
     #[error("a stored {part} cannot be read as the declared type: {error}; was the type or serde changed?")]
     Serde {

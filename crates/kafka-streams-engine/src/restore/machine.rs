@@ -205,10 +205,12 @@ impl<F: Fetch, A: Admin> Restorer<F, A> {
         match &mut store.stage {
             Stage::Open => {
                 let backend = open(id, &store.source)?;
-                wipe_if_laid_out_otherwise(id, &store.source, &*backend)?;
+                check_layout(id, &store.source, &*backend)?;
                 store.stage = match &store.source.changelog {
                     Some(_) => Stage::Ask(now),
-                    None => Stage::Done(backend.position().unwrap_or_else(|| start_of(id, TopicId::nil()))),
+                    None => Stage::Done(
+                        backend.position().unwrap_or_else(|| start_of(id, TopicId::nil(), &store.source.spec)),
+                    ),
                 };
                 store.backend = Some(backend);
                 Ok(StepResult::Worked)
@@ -428,7 +430,7 @@ impl<F: Fetch, A: Admin> Restorer<F, A> {
             let records = reading.records;
             self.events.push_back(RestoreEvent::Ended { task: id, store: name.clone(), changelog, records });
         }
-        let position = backend.position().unwrap_or_else(|| start_of(id, reading.topic_id));
+        let position = backend.position().unwrap_or_else(|| start_of(id, reading.topic_id, &store.source.spec));
         store.stage = Stage::Done(position);
         Ok(StepResult::Worked)
     }
@@ -532,20 +534,22 @@ pub(crate) fn open_store(
     }
 }
 
-/// Rule S6, for stores that a changelog can bring back.
-fn wipe_if_laid_out_otherwise(
-    task: TaskId,
-    source: &RestoreStore,
-    backend: &dyn StoreBackend,
-) -> Result<(), RestoreError> {
+/// Rule S6: a store whose rows lie otherwise than it is declared now is wiped, if a changelog can bring it back.
+fn check_layout(task: TaskId, source: &RestoreStore, backend: &dyn StoreBackend) -> Result<(), RestoreError> {
     let spec = &source.spec;
-    let fits = backend.position().is_none_or(|position| row_layout::fits(&position, spec));
-    if fits || source.changelog.is_none() {
+    let Some(position) = backend.position().filter(|position| !row_layout::fits(position, spec)) else {
         return Ok(());
-    }
-    let layout = spec.row_layout();
-    tracing::warn!(%task, store = %spec.name, layout, "the store's rows are laid out otherwise than it is declared now; it is wiped and restored from its topic (S6)");
-    backend.wipe().map_err(|error| RestoreError::Store { store: spec.name.clone(), error })
+    };
+    let (found, declared) = (row_layout::noted(&position), spec.row_layout());
+    let checked = match (&source.changelog, found) {
+        (Some(_), found) => {
+            tracing::warn!(%task, store = %spec.name, found, declared, "the store's rows lie otherwise than it is declared now; it is wiped and restored from its topic (S6)");
+            backend.wipe()
+        }
+        (None, Some(found)) => Err(StoreError::OtherLayout { found, declared }),
+        (None, None) => Ok(()),
+    };
+    checked.map_err(|error| RestoreError::Store { store: spec.name.clone(), error })
 }
 
 /// Rule S6: `Err` tells why the store cannot be kept.
@@ -568,14 +572,14 @@ fn position_of(store: &StoreJob) -> Option<StorePosition> {
     store.backend.as_ref().and_then(|backend| backend.position())
 }
 
-fn start_of(task: TaskId, topic_id: TopicId) -> StorePosition {
+fn start_of(task: TaskId, topic_id: TopicId, spec: &StoreSpec) -> StorePosition {
     StorePosition {
         topic_id,
         partition: task.partition,
         offset: -1,
         leader_epoch: -1,
         committed_at: 0,
-        extensions: Vec::new(),
+        extensions: vec![row_layout::extension(spec)],
     }
 }
 
