@@ -144,6 +144,16 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
 
     /// For how long a window is kept after its start, in steps of a millisecond; at least its size and grace, which is
     /// the default. Only windowed tables have a retention.
+    ///
+    /// ```
+    /// # use kafka_streams_dsl::{Grouped, Materialized, TimeWindows};
+    /// # use std::time::Duration;
+    /// # let clicks = kafka_streams_dsl::StreamsBuilder::new().stream::<String, String>("clicks");
+    /// let (minute, day) = (Duration::from_secs(60), Duration::from_secs(86_400));
+    /// let windows = TimeWindows::of_size_with_no_grace(minute);
+    /// let store = Materialized::named("clicks-per-minute").with_retention(day).in_memory();
+    /// clicks.group_by_key(Grouped::default()).windowed_by(windows).count(store);
+    /// ```
     #[must_use]
     pub fn with_retention(self, retention: Duration) -> Self {
         Materialized { retention: Some(retention), said: true, ..self }
