@@ -23,4 +23,5 @@ mod state_trouble;
 mod suppress;
 mod unlogged_stores;
 mod versioned;
+mod versioned_interop;
 mod word_count;
