@@ -206,8 +206,8 @@ async fn one_restores_what_the_other_wrote(first: Side, second: Side) -> anyhow:
     application.ask(&mut reference)?;
     instance.stop()?;
 
-    // Back again, from a changelog that both have written. Ours has its store of the first time and reads on from there;
-    // the JVM's own would forget deletions on the way, also of what it has written itself.
+    // Back again, from a changelog that both have written. Ours has its store of the first time and reads on from there; the
+    // JVM's would not know its earlier segments (entry 65 of `docs/differences.md`), so it begins anew.
     let instance = application.start(first, if first == Side::Ours { "first" } else { "third" }).await?;
     application.ask(&mut reference)?;
     instance.stop()
