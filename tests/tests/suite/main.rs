@@ -8,6 +8,7 @@ mod changelog_shapes;
 mod crash;
 mod features;
 mod global_only;
+mod headers_in_stores;
 mod interop;
 mod kill;
 mod lifecycle;
