@@ -25,6 +25,39 @@ use crate::{Context, Punctuation, Record, Step};
 ///     }
 /// }
 /// ```
+///
+/// There are no sensors to ask the context for (`ProcessorContext.metrics` of the JVM): what a processor measures goes to
+/// the crate [`metrics`](https://docs.rs/metrics), and so to whatever recorder the program installs. Handles are best made
+/// once, when the processor is started:
+///
+/// ```
+/// use kafka_streams_core::{Context, Processor, Record, Step};
+///
+/// struct Refusals { count: metrics::Counter }
+///
+/// impl Processor for Refusals {
+///     type KIn = String;
+///     type VIn = i64;
+///     type KOut = String;
+///     type VOut = i64;
+///
+///     fn init(&mut self, cx: &mut Context<'_, String, i64>) -> Step {
+///         self.count = metrics::counter!("orders.refused", "task" => cx.task_id().to_string());
+///         Ok(())
+///     }
+///
+///     fn process(&mut self, record: Record<String, i64>, cx: &mut Context<'_, String, i64>) -> Step {
+///         if record.value >= 0 {
+///             return cx.forward(record);
+///         }
+///         self.count.increment(1);
+///         Ok(())
+///     }
+/// }
+///
+/// let refusals = Refusals { count: metrics::Counter::noop() };
+/// # drop(refusals);
+/// ```
 pub trait Processor: 'static {
     /// The key type of the records that come in.
     type KIn: Clone + 'static;

@@ -4,6 +4,7 @@
 //! when a commit comes, what time it is — is decided by the caller, and the output goes into a [`RecordLog`] at once.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::rc::Rc;
@@ -49,6 +50,8 @@ pub struct SoloSetup {
     pub emit_intervals: EmitIntervals,
     /// The directory of the task; `None` if there is none.
     pub state_dir: Option<Arc<Path>>,
+    /// The application's configuration, as processors see it.
+    pub app_configs: Arc<BTreeMap<String, String>>,
     /// What the DSL's stores keep.
     pub dsl_store_format: DslStoreFormat,
 }
@@ -91,7 +94,9 @@ impl SoloTask {
         let SoloSetup { application_id, partition, partitions, timestamp_extractor, handlers, backends, cache, .. } =
             setup;
         let id = TaskId::new(0, partition);
-        let mut cx = TaskContext::new(id, application_id.clone(), handlers).with_state_dir(setup.state_dir);
+        let mut cx = TaskContext::new(id, application_id.clone(), handlers)
+            .with_app_configs(setup.app_configs)
+            .with_state_dir(setup.state_dir);
         cx.emit_intervals = setup.emit_intervals;
         cx.dsl_store_format = setup.dsl_store_format;
         let mut states = Vec::new();

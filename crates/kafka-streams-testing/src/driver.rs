@@ -69,6 +69,7 @@ impl TopologyTestDriver {
                 cache: cache.clone(),
                 emit_intervals: settings.emit_intervals,
                 state_dir: Some(state.of_task(partition)?),
+                app_configs: settings.app_configs.clone(),
                 dsl_store_format: settings.dsl_store_format,
             };
             Ok(SoloTask::new(topology, setup, settings.wall_clock)?)

@@ -1,5 +1,6 @@
 //! What a driver runs a topology with.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,6 +45,7 @@ pub struct TestDriverSettings {
     pub(crate) emit_intervals: EmitIntervals,
     pub(crate) dsl_store_format: DslStoreFormat,
     pub(crate) state_dir: Option<PathBuf>,
+    pub(crate) app_configs: Arc<BTreeMap<String, String>>,
 }
 
 /// `statestore.cache.max.bytes` by default, on the JVM and here.
@@ -111,6 +113,27 @@ impl TestDriverSettings {
         self
     }
 
+    /// `errors.dead.letter.queue.topic.name`: where handlers send the records that they give up.
+    #[must_use]
+    pub fn with_dead_letter_topic(mut self, topic: impl Into<Arc<str>>) -> Self {
+        self.handlers.dead_letter_topic = Some(topic.into());
+        self
+    }
+
+    /// An entry of the application's configuration, as processors find it in `app_configs` of their context. It sets
+    /// nothing of the driver's.
+    ///
+    /// ```
+    /// use kafka_streams_testing::TestDriverSettings;
+    ///
+    /// let settings = TestDriverSettings::default().with_app_config("pricing.currency", "EUR");
+    /// ```
+    #[must_use]
+    pub fn with_app_config(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        Arc::make_mut(&mut self.app_configs).insert(name.into(), value.into());
+        self
+    }
+
     /// Who opens persistent stores, such as RocksDB's; by default they live in memory, too.
     #[must_use]
     pub fn with_persistent_stores(mut self, backends: Arc<dyn StoreBackends>) -> Self {
@@ -162,6 +185,7 @@ impl Default for TestDriverSettings {
             emit_intervals: EmitIntervals { outer_join_ms: 0, window_close_ms: 0, lose_expired: false },
             dsl_store_format: DslStoreFormat::default(),
             state_dir: None,
+            app_configs: Arc::default(),
         }
     }
 }

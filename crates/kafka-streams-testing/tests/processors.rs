@@ -1,10 +1,11 @@
-//! What processors of their own find in a driver: stores that keep headers, and a directory.
+//! What processors of their own find in a driver: stores that keep headers, a directory, the configuration, dead letters.
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
+use kafka_streams_core::handler::LogAndContinue;
 use kafka_streams_core::serde::StringSerde;
 use kafka_streams_core::{Context, Headers, Processor, Record, Step};
 use kafka_streams_state::{Stores, TimestampedKeyValueStoreWithHeaders, ValueTimestampHeaders};
@@ -139,4 +140,50 @@ fn a_mock_context_has_the_directory_that_it_is_given() {
     let directory = tempfile::tempdir().unwrap();
     MockProcessorContext::new().with_state_dir(directory.path()).with(|cx| noting.init(cx)).unwrap();
     assert_eq!(seen.lock().unwrap().as_deref(), Some(directory.path()));
+}
+
+/// Sends the configured currency in place of a price, which has to be a number.
+struct Currency;
+
+impl Processor for Currency {
+    type KIn = String;
+    type VIn = String;
+    type KOut = String;
+    type VOut = String;
+
+    fn process(&mut self, record: Record<String, String>, cx: &mut Context<'_, String, String>) -> Step {
+        record.value.parse::<u64>()?;
+        let currency = cx.app_configs().get("pricing.currency").cloned().unwrap_or_default();
+        cx.forward(record.with_value(currency))
+    }
+}
+
+fn currency() -> Topology {
+    let mut builder = TopologyBuilder::new();
+    builder.add_source("in", &["in"], StringSerde, StringSerde).unwrap();
+    builder.add_processor("currency", |_| Ok(Currency), &["in"]).unwrap();
+    builder.add_sink("out", "out", StringSerde, StringSerde, &["currency"]).unwrap();
+    builder.build().unwrap()
+}
+
+#[test]
+fn a_processor_finds_the_configuration_of_its_application() {
+    let settings = TestDriverSettings::default().with_app_config("pricing.currency", "EUR");
+    let driver = TopologyTestDriver::with_settings(&currency(), settings).unwrap();
+    driver.create_input_topic::<String, String>("in").pipe_input("k".to_owned(), "1".to_owned()).unwrap();
+    let output = driver.create_output_topic::<String, String>("out");
+    assert_eq!(output.read_value().unwrap(), "EUR");
+}
+
+#[test]
+fn a_record_that_a_handler_gives_up_is_in_the_dead_letter_topic() {
+    let settings = TestDriverSettings::default().with_dead_letter_topic("parked");
+    let settings = settings.with_processing_handler(LogAndContinue);
+    let driver = TopologyTestDriver::with_settings(&currency(), settings).unwrap();
+    driver.create_input_topic::<String, String>("in").pipe_input("k".to_owned(), "free".to_owned()).unwrap();
+    let parked = driver.create_output_topic::<String, String>("parked").read_record().unwrap();
+    assert_eq!((parked.key.as_str(), parked.value.as_str()), ("k", "free"));
+    let topic = parked.headers.last("__streams.errors.topic").and_then(|header| header.value.clone());
+    assert_eq!(topic.as_deref(), Some(&b"in"[..]));
+    assert!(driver.create_output_topic::<String, String>("out").is_empty().unwrap());
 }
