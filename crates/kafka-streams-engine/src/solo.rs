@@ -194,7 +194,8 @@ impl SoloTask {
     /// As [`process`](SoloTask::process), or a store that cannot be written.
     pub fn commit(&mut self, now: Timestamp, log: &mut dyn RecordLog) -> Result<(), WorkerError> {
         self.drain(log)?;
-        for pass in 1..=MAX_FLUSH_PASSES {
+        let passes = if self.task.graph.stores.is_empty() { 0 } else { MAX_FLUSH_PASSES };
+        for pass in 1..=passes {
             self.task.flush_stores(now)?;
             let sent = !self.task.cx.output.is_empty();
             self.drain(log)?;

@@ -368,8 +368,11 @@ impl Inner {
             return Err(TestDriverError::UnknownTopic { topic: topic.into(), known });
         };
         let RawTestRecord { key, value, timestamp, headers } = record;
-        let partition = partition.or_else(|| PartitionChoice::by_key(key.as_deref()).resolve(self.partitions));
-        let partition = partition.unwrap_or(0);
+        let partition = match partition {
+            Some(partition) => partition,
+            None if self.partitions == 1 => 0,
+            None => PartitionChoice::by_key(key.as_deref()).resolve(self.partitions).unwrap_or(0),
+        };
         if partition < 0 || partition >= self.partitions {
             let (topic, partitions) = (topic.into(), self.partitions);
             return Err(TestDriverError::UnknownPartition { topic, partition, partitions });
@@ -426,7 +429,8 @@ impl Inner {
             waiting = false;
             for at in 0..self.tasks.len() {
                 while self.process_one(at)? {
-                    waiting = true;
+                    // What a task writes for itself it has read by the time it is done.
+                    waiting = self.tasks.len() > 1;
                     processed += 1;
                     if processed > self.max_records_per_step {
                         return self.never_quiet(processed);

@@ -56,10 +56,7 @@ impl<K: 'static, V: 'static> TestRecord<K, V> {
         keys: &SharedSerde<K>,
         values: &SharedSerde<V>,
     ) -> Result<RawTestRecord, TestDriverError> {
-        let failed = |part| {
-            let topic = topic.clone();
-            move |error| TestDriverError::Serde { action: "write", part, topic, error }
-        };
+        let failed = |part| move |error| TestDriverError::Serde { action: "write", part, topic: topic.clone(), error };
         Ok(TestRecord {
             key: write(&**keys, topic, &self.key).map_err(failed("key"))?,
             value: write(&**values, topic, &self.value).map_err(failed("value"))?,
@@ -74,10 +71,7 @@ impl<K: 'static, V: 'static> TestRecord<K, V> {
         keys: &SharedSerde<K>,
         values: &SharedSerde<V>,
     ) -> Result<Self, TestDriverError> {
-        let failed = |part| {
-            let topic = topic.clone();
-            move |error| TestDriverError::Serde { action: "read", part, topic, error }
-        };
+        let failed = |part| move |error| TestDriverError::Serde { action: "read", part, topic: topic.clone(), error };
         Ok(TestRecord {
             key: read_nullable(&**keys, topic, raw.key.as_deref()).map_err(failed("key"))?,
             value: read_nullable(&**values, topic, raw.value.as_deref()).map_err(failed("value"))?,

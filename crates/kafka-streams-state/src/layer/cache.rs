@@ -479,8 +479,9 @@ impl Chain {
         (newer != END).then_some(newer)
     }
 
+    /// Links of slots that are in no chain may stay as they are: they are written when a slot is appended. To make them
+    /// anew would cost as much as the whole cache, with every flush.
     fn clear(&mut self) {
-        self.links.clear();
         self.ends = Link { older: END, newer: END };
     }
 
