@@ -242,10 +242,8 @@ impl<F: Fetch, A: Admin> GlobalWorker<F, A> {
         let topic_id = topics.get(&topic).map_or_else(TopicId::nil, |topic| topic.id);
         let bounds: BTreeMap<&TopicPartition, LogBounds> =
             bounds.iter().filter(|(partition, _)| partition.topic == topic).map(|(p, b)| (p, *b)).collect();
-        let offsets = match backend
-            .position()
-            .map(|position| kept(&spec, &position, topic_id, &bounds, now, self.setup.max_age_ms))
-        {
+        let kept = |position: StorePosition| kept(&spec, &position, topic_id, &bounds, now, self.setup.max_age_ms);
+        let offsets = match backend.position().map(kept) {
             Some(Ok(offsets)) => offsets,
             Some(Err(reason)) => {
                 tracing::warn!(store = %spec.name, %topic, reason, "global store is wiped and read anew (S6)");

@@ -159,10 +159,9 @@ impl<K: 'static, V: 'static> KeyValueStore<K, V> {
         let (keys, values) = (self.keys.clone(), self.values.clone());
         let (name, topic) = (self.layers.name().clone(), self.layers.topic().clone());
         let listener = move |cx: &mut TaskContext, key: &[u8], new: Option<&[u8]>, old: Option<&[u8]>| {
-            let failure = |part| {
-                let name = name.clone();
-                move |error| kafka_streams_core::Failure::store(&name, StoreError::Serde { part, error })
-            };
+            let name = &name;
+            let failure =
+                |part| move |error| kafka_streams_core::Failure::store(name, StoreError::Serde { part, error });
             let read = |bytes: Option<&[u8]>| bytes.map(|bytes| values.deserialize(&topic, bytes)).transpose();
             let key = keys.deserialize(&topic, key).map_err(failure("key"))?;
             let new = read(new).map_err(failure("value"))?;

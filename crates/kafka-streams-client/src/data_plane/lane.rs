@@ -106,8 +106,8 @@ impl Running {
         Running { kind, since, cut_at: since + CUT_AFTER }
     }
 
-    /// For how long it has waited, if a connection should be cut now.
-    fn is_stuck(&mut self) -> Option<Duration> {
+    /// For how long it has waited, if a connection should be cut now; the next one is due later.
+    fn take_due_cut(&mut self) -> Option<Duration> {
         let now = Instant::now();
         if self.kind != StepKind::SendOffsets || now < self.cut_at {
             return None;
@@ -141,7 +141,7 @@ impl Lane {
             }
             tracing::debug!("the outcome of {done:?} was left behind: {outcome:?}");
         }
-        if let Some(waited) = state.running.as_mut().and_then(Running::is_stuck)
+        if let Some(waited) = state.running.as_mut().and_then(Running::take_due_cut)
             && self.shared.client.cut_a_connection()
         {
             tracing::warn!(
